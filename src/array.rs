@@ -44,7 +44,9 @@ impl Array {
         let (shape, values) = (shape.into(), values.into());
         if shape.numel() != values.len() {
             let (want, got) = (shape.numel(), values.len());
-            return Err(Error::argument(format!("an array {shape} holds {want} elements, {got} came")));
+            return Err(Error::argument(format!(
+                "an array {shape} holds {want} elements, {got} came"
+            )));
         }
         Ok(Self::of(shape, values))
     }
@@ -56,7 +58,10 @@ impl Array {
             DType::I32 => Data::I32(bytemuck::cast_vec(values)),
             _ => Data::U32(bytemuck::cast_vec(values)),
         };
-        let array = Self { shape: shape.into(), data };
+        let array = Self {
+            shape: shape.into(),
+            data,
+        };
         debug_assert_eq!(array.shape.numel(), array.words().len());
         array
     }
@@ -92,7 +97,10 @@ impl Array {
             DType::U32 => Data::U32(words),
             DType::Bool => Data::Bool(words),
         };
-        Self { shape: shape.into(), data }
+        Self {
+            shape: shape.into(),
+            data,
+        }
     }
 
     /// Its bits, one word an element.
@@ -129,11 +137,17 @@ impl Array {
     /// # Errors
     /// [`Error::Argument`] where `T` is not the array's dtype.
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
-        let fits = T::DTYPE == self.dtype() || (T::DTYPE == DType::U32 && self.dtype() == DType::Bool);
+        let fits =
+            T::DTYPE == self.dtype() || (T::DTYPE == DType::U32 && self.dtype() == DType::Bool);
         if fits {
             Ok(bytemuck::cast_slice(self.words()))
         } else {
-            Err(Error::argument(format!("the array {} holds {}, not {}", self.shape, self.dtype(), T::DTYPE)))
+            Err(Error::argument(format!(
+                "the array {} holds {}, not {}",
+                self.shape,
+                self.dtype(),
+                T::DTYPE
+            )))
         }
     }
 
@@ -165,7 +179,10 @@ impl Array {
     pub fn reshape(mut self, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
         if shape.numel() != self.numel() {
-            return Err(Error::argument(format!("an array {} cannot be reshaped to {shape}", self.shape)));
+            return Err(Error::argument(format!(
+                "an array {} cannot be reshaped to {shape}",
+                self.shape
+            )));
         }
         self.shape = shape;
         Ok(self)

@@ -80,7 +80,9 @@ pub enum Error {
         mismatched: Vec<String>,
     },
     /// The loss became NaN or infinite.
-    #[error("the loss became {loss} at step {step} (learning rate {learning_rate}){kept}: a smaller learning rate or clipped gradients usually help")]
+    #[error(
+        "the loss became {loss} at step {step} (learning rate {learning_rate}){kept}: a smaller learning rate or clipped gradients usually help"
+    )]
     Diverged {
         /// The step, from 0.
         step: u64,
@@ -96,12 +98,23 @@ pub enum Error {
 impl Error {
     /// An [`Error::Io`] about `path`.
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
-        Self::Io { path: path.as_ref().to_owned(), source }
+        Self::Io {
+            path: path.as_ref().to_owned(),
+            source,
+        }
     }
 
     /// An [`Error::File`] about `path` at byte `offset`.
-    pub fn file(path: impl AsRef<Path>, offset: impl Into<Option<u64>>, message: impl Into<String>) -> Self {
-        Self::File { path: path.as_ref().to_owned(), offset: offset.into(), message: message.into() }
+    pub fn file(
+        path: impl AsRef<Path>,
+        offset: impl Into<Option<u64>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::File {
+            path: path.as_ref().to_owned(),
+            offset: offset.into(),
+            message: message.into(),
+        }
     }
 
     /// An [`Error::Argument`].
@@ -160,7 +173,8 @@ struct At<'a>(&'a Option<u64>);
 
 impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |offset| write!(f, " at byte {offset}"))
+        self.0
+            .map_or(Ok(()), |offset| write!(f, " at byte {offset}"))
     }
 }
 
@@ -169,5 +183,9 @@ fn list(names: &[String]) -> String {
 }
 
 fn group(title: &str, names: &[String]) -> String {
-    if names.is_empty() { String::new() } else { format!("\n  {title}: {}", list(names)) }
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("\n  {title}: {}", list(names))
+    }
 }

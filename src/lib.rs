@@ -2,11 +2,23 @@
 //! replayed as one submission a step.
 
 pub mod array;
+pub mod caps;
 pub mod dtype;
 pub mod error;
+pub mod fused;
+pub mod graph;
+pub mod kernel;
+pub mod op;
+pub mod ops;
+pub mod rng;
+pub mod scalar;
 pub mod shape;
+pub mod state;
+pub mod tensor;
 
 pub use array::Array;
 pub use dtype::DType;
 pub use error::{Error, Result};
 pub use shape::Shape;
+pub use state::Params;
+pub use tensor::{Tensor, Trace};

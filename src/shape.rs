@@ -34,14 +34,24 @@ impl Shape {
         if (0..rank).contains(&d) {
             Ok(d as usize)
         } else {
-            Err(format!("{self}: dimension {dim} is out of range, allowed are {} to {}", -rank, rank - 1))
+            Err(format!(
+                "{self}: dimension {dim} is out of range, allowed are {} to {}",
+                -rank,
+                rank - 1
+            ))
         }
     }
 
     /// The shape that both broadcast to, by PyTorch's rule, if there is one.
     pub fn broadcast(&self, other: &Shape) -> Option<Shape> {
         let rank = self.rank().max(other.rank());
-        let at = |s: &Shape, d: usize| if d + s.rank() < rank { 1 } else { s[d + s.rank() - rank] };
+        let at = |s: &Shape, d: usize| {
+            if d + s.rank() < rank {
+                1
+            } else {
+                s[d + s.rank() - rank]
+            }
+        };
         (0..rank)
             .map(|d| match (at(self, d), at(other, d)) {
                 (a, b) if a == b => Some(a),
@@ -121,13 +131,18 @@ impl Layout {
     /// Row-major from 0.
     pub fn contiguous(shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
-        Self { strides: shape.strides(), shape, offset: 0 }
+        Self {
+            strides: shape.strides(),
+            shape,
+            offset: 0,
+        }
     }
 
     /// Whether the elements lie one after the other in row-major order (at any offset).
     pub fn is_contiguous(&self) -> bool {
         let dense = self.shape.strides();
-        self.shape.numel() <= 1 || (0..self.shape.rank()).all(|d| self.shape[d] == 1 || self.strides[d] == dense[d])
+        self.shape.numel() <= 1
+            || (0..self.shape.rank()).all(|d| self.shape[d] == 1 || self.strides[d] == dense[d])
     }
 
     /// The view with its dimensions in the order `dims`.
@@ -142,9 +157,18 @@ impl Layout {
     /// The view broadcast to `shape` (which must be a broadcast of this one's).
     pub fn expand(&self, shape: &Shape) -> Self {
         let lead = shape.rank() - self.shape.rank();
-        let strides =
-            (0..shape.rank()).map(|d| if d < lead || self.shape[d - lead] != shape[d] { 0 } else { self.strides[d - lead] });
-        Self { strides: strides.collect(), shape: shape.clone(), offset: self.offset }
+        let strides = (0..shape.rank()).map(|d| {
+            if d < lead || self.shape[d - lead] != shape[d] {
+                0
+            } else {
+                self.strides[d - lead]
+            }
+        });
+        Self {
+            strides: strides.collect(),
+            shape: shape.clone(),
+            offset: self.offset,
+        }
     }
 
     /// Every `step`-th element of dimension `dim` from `start`, `len` of them.
@@ -160,7 +184,9 @@ impl Layout {
     pub fn flip(&self, dim: usize) -> Self {
         let mut view = self.clone();
         if self.shape[dim] > 0 {
-            view.offset = (view.offset as isize + (self.shape[dim] as isize - 1) * self.strides[dim]) as usize;
+            view.offset = (view.offset as isize
+                + (self.shape[dim] as isize - 1) * self.strides[dim])
+                as usize;
         }
         view.strides[dim] = -self.strides[dim];
         view
@@ -169,7 +195,10 @@ impl Layout {
     /// The same elements in the same order under another shape, if strides can say so.
     pub fn reshape(&self, shape: &Shape) -> Option<Self> {
         if self.is_contiguous() {
-            return Some(Self { offset: self.offset, ..Self::contiguous(shape.clone()) });
+            return Some(Self {
+                offset: self.offset,
+                ..Self::contiguous(shape.clone())
+            });
         }
         let old = self.collapse();
         let (mut strides, mut d) = (vec![0; shape.rank()], old.len());
@@ -189,7 +218,11 @@ impl Layout {
             stride *= shape[n] as isize;
             left /= shape[n];
         }
-        Some(Self { shape: shape.clone(), strides, offset: self.offset })
+        Some(Self {
+            shape: shape.clone(),
+            strides,
+            offset: self.offset,
+        })
     }
 
     /// The fewest (size, stride) pairs, outermost first, that walk the same elements in the same order.

@@ -1,0 +1,66 @@
+//! What a device can do, as plain data: operators choose kernels by it.
+
+/// Abilities and limits of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caps {
+    /// Whether steps need kernels; the CPU device runs operators' own code.
+    pub kernels: bool,
+    /// Storage buffers that one kernel may bind.
+    pub storage_buffers: usize,
+    /// Bytes that one binding may cover.
+    pub binding_bytes: u64,
+    /// Bytes of the largest buffer.
+    pub buffer_bytes: u64,
+    /// Workgroups along one dimension of a dispatch.
+    pub workgroups: u32,
+    /// Threads of a workgroup.
+    pub threads: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+    /// Threads of a subgroup where it is the same for all kernels and the operations exist, else 0.
+    pub subgroup: u32,
+    /// Whether kernels may use 16-bit floats.
+    pub f16: bool,
+    /// Whether barriers are dear and memory is cached: lavapipe, SwiftShader.
+    pub software: bool,
+}
+
+impl Default for Caps {
+    /// WebGPU's default limits.
+    fn default() -> Self {
+        Self {
+            kernels: true,
+            storage_buffers: 8,
+            binding_bytes: 128 << 20,
+            buffer_bytes: 256 << 20,
+            workgroups: 65_535,
+            threads: 256,
+            workgroup_bytes: 16 << 10,
+            subgroup: 0,
+            f16: false,
+            software: false,
+        }
+    }
+}
+
+impl Caps {
+    /// The CPU device.
+    pub fn cpu() -> Self {
+        Self {
+            kernels: false,
+            storage_buffers: usize::MAX,
+            binding_bytes: u64::MAX,
+            buffer_bytes: u64::MAX,
+            ..Self::default()
+        }
+    }
+
+    /// The grid that gives at least `groups` workgroups, or as many as the device allows: kernels loop over the rest.
+    pub fn grid(&self, groups: usize) -> [u32; 3] {
+        let limit = self.workgroups as usize;
+        let x = groups.clamp(1, limit);
+        let y = groups.div_ceil(x).clamp(1, limit);
+        let z = groups.div_ceil(x * y).clamp(1, limit);
+        [x as u32, y as u32, z as u32]
+    }
+}

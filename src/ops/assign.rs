@@ -1,0 +1,44 @@
+//! `assign`: a state takes a new value, after every reader of the old one.
+
+use crate::error::Site;
+use crate::graph::{StateRange, TensorType};
+use crate::op::{Kind, OpDef};
+use crate::tensor::{Tensor, Trace};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Assign {
+    /// What takes the value.
+    pub to: StateRange,
+}
+
+impl OpDef for Assign {
+    fn name(&self) -> &'static str {
+        "assign"
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Assign(self.to)
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        if inputs[0].numel() != self.to.len {
+            return Err(format!(
+                "a value {} to a state of {} elements",
+                inputs[0], self.to.len
+            ));
+        }
+        Ok(inputs.to_vec())
+    }
+}
+
+impl Trace {
+    /// Have the state at `to` hold `value` after the run. Within this run every reader sees the old value. A trace for
+    /// evaluation has no assigns: there this does nothing.
+    #[track_caller]
+    pub fn assign(&self, to: StateRange, value: &Tensor) {
+        if self.is_training() {
+            value.apply(Assign { to }, &[], Site::here());
+        }
+    }
+}

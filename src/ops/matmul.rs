@@ -1,0 +1,287 @@
+//! `matmul`: products of matrices, batched; operands may lie transposed.
+
+use crate::DType;
+use crate::caps::Caps;
+use crate::error::{Error, Result, Site};
+use crate::graph::TensorType;
+use crate::kernel::{Buf, Dispatch, Kernels};
+use crate::op::{CpuIo, GpuIo, OpDef};
+use crate::shape::{Layout, Shape};
+use crate::tensor::{Tensor, Vjp};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// `a [batch…, m, k]` by `b [batch…, k, n]`; with a flag, that operand lies with its last two dimensions exchanged. One
+/// of the operands may have no batch dimensions: it serves the whole batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Matmul {
+    /// `a` is `[batch…, k, m]`.
+    pub transpose_a: bool,
+    /// `b` is `[batch…, n, k]`.
+    pub transpose_b: bool,
+}
+
+/// Sizes of a product, strides in elements.
+struct Sizes {
+    batch: usize,
+    m: usize,
+    k: usize,
+    n: usize,
+    /// Row, column, batch strides of `a`.
+    a: [usize; 3],
+    /// Row, column, batch strides of `b`.
+    b: [usize; 3],
+}
+
+impl Matmul {
+    fn sizes(&self, a: &Shape, b: &Shape) -> Sizes {
+        let last = |s: &Shape, flag: bool| {
+            let (r, c) = (s[s.rank() - 2], s[s.rank() - 1]);
+            let batch = if s.rank() > 2 { r * c } else { 0 };
+            if flag {
+                ((c, r), [1, c, batch])
+            } else {
+                ((r, c), [c, 1, batch])
+            }
+        };
+        let ((m, k), a_strides) = last(a, self.transpose_a);
+        let ((_, n), b_strides) = last(b, self.transpose_b);
+        let batch = a[..a.rank() - 2]
+            .iter()
+            .product::<usize>()
+            .max(b[..b.rank() - 2].iter().product());
+        Sizes {
+            batch,
+            m,
+            k,
+            n,
+            a: a_strides,
+            b: b_strides,
+        }
+    }
+}
+
+impl OpDef for Matmul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let (a, b) = (&inputs[0], &inputs[1]);
+        if a.dtype != DType::F32 || b.dtype != DType::F32 {
+            return Err(format!(
+                "takes f32, {a} and {b} came: convert with to_f32()"
+            ));
+        }
+        let (a, b) = (&a.shape, &b.shape);
+        if a.rank() < 2 || b.rank() < 2 {
+            return Err(format!(
+                "{a} x {b}: takes matrices, at least 2 dimensions each"
+            ));
+        }
+        let s = self.sizes(a, b);
+        let inner = if self.transpose_b {
+            b[b.rank() - 1]
+        } else {
+            b[b.rank() - 2]
+        };
+        if s.k != inner {
+            return Err(format!("{a} x {b}: inner sizes {} and {inner} differ", s.k));
+        }
+        let (ab, bb) = (&a[..a.rank() - 2], &b[..b.rank() - 2]);
+        if !ab.is_empty() && !bb.is_empty() && ab != bb {
+            return Err(format!("{a} x {b}: the batch dimensions differ"));
+        }
+        let batch = if ab.is_empty() { bb } else { ab };
+        Ok(vec![TensorType::f32(
+            batch.iter().copied().chain([s.m, s.n]).collect::<Shape>(),
+        )])
+    }
+
+    fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
+        let (a, b, grad) = (&g.inputs[0], &g.inputs[1], g.grad(0));
+        let product = |x: &Tensor, tx: bool, y: &Tensor, ty: bool, like: &Tensor| {
+            let op = Matmul {
+                transpose_a: tx,
+                transpose_b: ty,
+            };
+            x.apply(op, &[y], g.site).sum_to(like.shape())
+        };
+        let da = || match self.transpose_a {
+            false => product(&grad, false, b, !self.transpose_b, a),
+            true => product(b, self.transpose_b, &grad, true, a),
+        };
+        let db = || match self.transpose_b {
+            false => product(a, !self.transpose_a, &grad, false, b),
+            true => product(&grad, true, a, self.transpose_a, b),
+        };
+        vec![g.wanted[0].then(da), g.wanted[1].then(db)]
+    }
+
+    fn cpu(&self, io: &mut CpuIo) -> Result<()> {
+        let s = self.sizes(&io.input_type(0).shape, &io.input_type(1).shape);
+        let (a, b) = (io.input::<f32>(0), io.input::<f32>(1));
+        let out = io.output::<f32>(0);
+        if s.k == 0 {
+            out.fill(0.0);
+        }
+        if out.is_empty() || s.k == 0 {
+            return Ok(());
+        }
+        // Blocks of rows and columns, of a size that the number of threads has no part in.
+        let work = s.n * s.k;
+        let rows = (1_000_000 / work.max(1))
+            .next_multiple_of(16)
+            .clamp(16, s.m.next_multiple_of(16));
+        let blocks = s.m.div_ceil(rows);
+        out.par_chunks_mut(s.m * s.n)
+            .enumerate()
+            .for_each(|(batch, out)| {
+                out.par_chunks_mut(rows * s.n)
+                    .enumerate()
+                    .take(blocks)
+                    .for_each(|(block, out)| {
+                        let at = block * rows;
+                        gemm(
+                            (out.len() / s.n, s.k, s.n),
+                            (&a[batch * s.a[2] + at * s.a[0]..], s.a[0], s.a[1]),
+                            (&b[batch * s.b[2]..], s.b[0], s.b[1]),
+                            (out, s.n),
+                            false,
+                        );
+                    });
+            });
+        Ok(())
+    }
+
+    fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
+        let s = self.sizes(&io.inputs[0].shape, &io.inputs[1].shape);
+        let threads = if caps.software {
+            8
+        } else {
+            64.min(caps.threads)
+        };
+        let tiles = s.batch * s.m.div_ceil(4) * s.n.div_ceil(4);
+        let d = Dispatch::new("matmul", include_str!("../../shaders/matmul.wgsl"))
+            .read(Buf::Input(0))
+            .read(Buf::Input(1))
+            .sizes([
+                s.batch, s.m, s.k, s.n, s.a[0], s.a[1], s.a[2], 0, s.b[0], s.b[1], s.b[2], 0,
+            ])
+            .constant("THREADS", threads)
+            .grid(caps.grid(tiles.div_ceil(threads as usize)));
+        let d = io
+            .with_epilogue(d, 1)
+            .ok_or_else(|| Error::Device("matmul: no kernel".into()))?;
+        Ok(d.into())
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
+
+    fn absorb(&self, input: usize, view: &Layout) -> Option<Arc<dyn OpDef>> {
+        let rank = view.shape.rank();
+        if rank < 2 || view.offset != 0 {
+            return None;
+        }
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(rank - 2, rank - 1);
+        let flip = Self {
+            transpose_a: self.transpose_a ^ (input == 0),
+            transpose_b: self.transpose_b ^ (input == 1),
+        };
+        view.permute(&order)
+            .is_contiguous()
+            .then(|| Arc::new(flip) as Arc<dyn OpDef>)
+    }
+}
+
+/// `out (+)= a b` on one thread: (m, k, n); each operand with its row and column strides; `out` row-major.
+pub(crate) fn gemm(
+    (m, k, n): (usize, usize, usize),
+    a: (&[f32], usize, usize),
+    b: (&[f32], usize, usize),
+    out: (&mut [f32], usize),
+    add: bool,
+) {
+    let end = |rows: usize, columns: usize, r: usize, c: usize| (rows - 1) * r + (columns - 1) * c;
+    debug_assert!(m > 0 && k > 0 && n > 0);
+    assert!(
+        end(m, k, a.1, a.2) < a.0.len()
+            && end(k, n, b.1, b.2) < b.0.len()
+            && end(m, n, out.1, 1) < out.0.len()
+    );
+    // SAFETY: the last element of each operand is inside its slice, asserted above, and `out` is borrowed for writing.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.0.as_mut_ptr(),
+            1,
+            out.1 as isize,
+            add,
+            a.0.as_ptr(),
+            a.2 as isize,
+            a.1 as isize,
+            b.0.as_ptr(),
+            b.2 as isize,
+            b.1 as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+impl Tensor {
+    /// The product of matrices, as `torch.matmul`: `[…, m, k] x […, k, n]`, batch dimensions broadcast; one-dimensional
+    /// operands are a row on the left, a column on the right.
+    #[track_caller]
+    pub fn matmul(&self, other: &Tensor) -> Tensor {
+        let site = Site::here();
+        if self.rank() == 1 && !self.is_poisoned() {
+            return self.unsqueeze(0).matmul(other).squeeze(-2);
+        }
+        if other.rank() == 1 && !other.is_poisoned() {
+            return self.matmul(&other.unsqueeze(1)).squeeze(-1);
+        }
+        let plain = Matmul {
+            transpose_a: false,
+            transpose_b: false,
+        };
+        let (ra, rb) = (self.rank(), other.rank());
+        if ra < 2 || rb < 2 {
+            return self.apply(plain, &[other], site);
+        }
+        // A batch by one matrix is one tall product.
+        if rb == 2 && ra > 2 {
+            let mut shape = self.shape().to_vec();
+            let inner = shape[ra - 1];
+            if inner != other.shape()[0] {
+                return self.apply(plain, &[other], site);
+            }
+            let tall = self.reshape_to([shape[..ra - 1].iter().product(), inner].into());
+            shape[ra - 1] = other.shape()[1];
+            return tall.apply(plain, &[other], site).reshape_to(shape.into());
+        }
+        let (a, b): (Shape, Shape) = (
+            self.shape()[..ra - 2].into(),
+            other.shape()[..rb - 2].into(),
+        );
+        match a.broadcast(&b) {
+            Some(batch) if ra > 2 && a != b => {
+                let full = |t: &Tensor| {
+                    let tail = &t.shape()[t.rank() - 2..];
+                    t.expand(batch.iter().chain(tail).copied().collect::<Shape>())
+                };
+                full(self).apply(plain, &[&full(other)], site)
+            }
+            _ => self.apply(plain, &[other], site),
+        }
+    }
+}

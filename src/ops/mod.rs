@@ -1,0 +1,10 @@
+//! The operators: one file each, holding shape rule, gradient, CPU, GPU and the method that a user calls.
+
+pub mod assign;
+pub mod leaf;
+pub mod map;
+pub mod matmul;
+pub mod pack;
+pub mod pad;
+pub mod reduce;
+pub mod view;

@@ -1,0 +1,369 @@
+//! Views: other shapes and orders of the same memory. A step that can load through strides takes them for free.
+
+use crate::error::Site;
+use crate::graph::TensorType;
+use crate::op::{Kind, OpDef};
+use crate::shape::{Layout, Shape};
+use crate::tensor::{Tensor, Vjp};
+
+/// A view of the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum View {
+    /// The same elements in the same order.
+    Reshape(Shape),
+    /// Dimensions in another order.
+    Permute(Vec<usize>),
+    /// Dimensions of size 1, or new leading ones, repeated.
+    Expand(Shape),
+    /// Every `step`-th element of a dimension from `start`, `len` of them.
+    Slice {
+        /// The dimension.
+        dim: usize,
+        /// First index.
+        start: usize,
+        /// How many.
+        len: usize,
+        /// Distance.
+        step: usize,
+    },
+    /// A dimension backwards.
+    Flip(usize),
+}
+
+impl OpDef for View {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Reshape(_) => "reshape",
+            Self::Permute(_) => "permute",
+            Self::Expand(_) => "expand",
+            Self::Slice { .. } => "slice",
+            Self::Flip(_) => "flip",
+        }
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::View
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let from = &inputs[0].shape;
+        let shape = match self {
+            Self::Reshape(to) if to.numel() == from.numel() => to.clone(),
+            Self::Reshape(to) => {
+                return Err(format!(
+                    "{from} to {to}: {} elements do not make {}",
+                    from.numel(),
+                    to.numel()
+                ));
+            }
+            Self::Permute(dims) => dims.iter().map(|&d| from[d]).collect(),
+            Self::Expand(to)
+                if from.rank() <= to.rank() && from.broadcast(to).as_ref() == Some(to) =>
+            {
+                to.clone()
+            }
+            Self::Expand(to) => return Err(format!("{from} to {to}: only sizes of 1 repeat")),
+            Self::Slice {
+                dim,
+                start,
+                len,
+                step,
+            } => {
+                if *len > 0 && start + (len - 1) * step >= from[*dim] {
+                    return Err(format!(
+                        "{from}: {len} elements from {start} by {step} do not fit dimension {dim} of size {}",
+                        from[*dim]
+                    ));
+                }
+                (0..from.rank())
+                    .map(|d| if d == *dim { *len } else { from[d] })
+                    .collect()
+            }
+            Self::Flip(_) => from.clone(),
+        };
+        Ok(vec![TensorType::new(shape, inputs[0].dtype)])
+    }
+
+    fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
+        let (x, grad) = (&g.inputs[0], g.grad(0));
+        vec![Some(match self {
+            Self::Reshape(_) => grad.reshape_to(x.shape().clone()),
+            Self::Permute(dims) => {
+                let mut inverse = vec![0; dims.len()];
+                dims.iter().enumerate().for_each(|(i, &d)| inverse[d] = i);
+                grad.apply(Self::Permute(inverse), &[], g.site)
+            }
+            Self::Expand(_) => grad.sum_to(x.shape()),
+            Self::Slice {
+                dim,
+                start,
+                len,
+                step,
+            } => grad.unslice(*dim, *start, *len, *step, x.shape()[*dim], g.site),
+            Self::Flip(d) => grad.apply(Self::Flip(*d), &[], g.site),
+        })]
+    }
+
+    fn view(&self, x: &Layout) -> Option<Layout> {
+        match self {
+            Self::Reshape(to) => x.reshape(to),
+            Self::Permute(dims) => Some(x.permute(dims)),
+            Self::Expand(to) => Some(x.expand(to)),
+            Self::Slice {
+                dim,
+                start,
+                len,
+                step,
+            } => Some(x.slice(*dim, *start, *len, *step)),
+            Self::Flip(d) => Some(x.flip(*d)),
+        }
+    }
+}
+
+/// Movement, as in PyTorch. Dimensions may be negative.
+impl Tensor {
+    /// The dimension that `dim` names, or a misuse.
+    pub(crate) fn dim(&self, op: &str, dim: isize, site: Site) -> Option<usize> {
+        match self.shape().dim(dim) {
+            Ok(d) => Some(d),
+            Err(message) => {
+                if !self.is_poisoned() {
+                    self.trace().misuse(op, message, site);
+                }
+                None
+            }
+        }
+    }
+
+    /// The same elements in the shape `to`.
+    #[track_caller]
+    pub(crate) fn reshape_to(&self, to: Shape) -> Tensor {
+        if *self.shape() == to {
+            self.clone()
+        } else {
+            self.apply(View::Reshape(to), &[], Site::here())
+        }
+    }
+
+    /// The same elements in row-major order under `shape`; one size may be -1.
+    #[track_caller]
+    pub fn reshape(&self, shape: &[isize]) -> Tensor {
+        let known: usize = shape
+            .iter()
+            .filter(|n| **n >= 0)
+            .map(|n| *n as usize)
+            .product();
+        let open = shape.iter().filter(|n| **n < 0).count();
+        let fits = if open == 0 {
+            known == self.numel()
+        } else {
+            open == 1 && known > 0 && self.numel().is_multiple_of(known)
+        };
+        if !fits && !self.is_poisoned() {
+            let message = format!(
+                "{} to {shape:?}: {} elements do not fit",
+                self.shape(),
+                self.numel()
+            );
+            return self.trace().misuse("reshape", message, Site::here());
+        }
+        self.reshape_to(
+            shape
+                .iter()
+                .map(|&n| {
+                    if n < 0 {
+                        self.numel() / known.max(1)
+                    } else {
+                        n as usize
+                    }
+                })
+                .collect(),
+        )
+    }
+
+    /// Dimensions from `start_dim` on as one.
+    #[track_caller]
+    pub fn flatten(&self, start_dim: isize) -> Tensor {
+        if self.rank() == 0 {
+            return self.reshape_to([1].into());
+        }
+        let Some(d) = self.dim("flatten", start_dim, Site::here()) else {
+            return self.trace().poison();
+        };
+        let mut shape = self.shape()[..d].to_vec();
+        shape.push(self.shape()[d..].iter().product());
+        self.reshape_to(shape.into())
+    }
+
+    /// Dimensions in the order `dims`.
+    #[track_caller]
+    pub fn permute(&self, dims: &[isize]) -> Tensor {
+        let site = Site::here();
+        let Some(order) = dims
+            .iter()
+            .map(|&d| self.dim("permute", d, site))
+            .collect::<Option<Vec<_>>>()
+        else {
+            return self.trace().poison();
+        };
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        if sorted != (0..self.rank()).collect::<Vec<_>>() && !self.is_poisoned() {
+            return self.trace().misuse(
+                "permute",
+                format!("{}: {dims:?} must name each dimension once", self.shape()),
+                site,
+            );
+        }
+        self.apply(View::Permute(order), &[], site)
+    }
+
+    /// Two dimensions exchanged.
+    #[track_caller]
+    pub fn transpose(&self, dim0: isize, dim1: isize) -> Tensor {
+        let site = Site::here();
+        let (Some(a), Some(b)) = (
+            self.dim("transpose", dim0, site),
+            self.dim("transpose", dim1, site),
+        ) else {
+            return self.trace().poison();
+        };
+        let mut order: Vec<usize> = (0..self.rank()).collect();
+        order.swap(a, b);
+        self.apply(View::Permute(order), &[], site)
+    }
+
+    /// The last two dimensions exchanged.
+    #[track_caller]
+    pub fn t(&self) -> Tensor {
+        self.transpose(-2, -1)
+    }
+
+    /// Dimensions of size 1 repeated, new leading ones added.
+    #[track_caller]
+    pub fn expand(&self, shape: impl Into<Shape>) -> Tensor {
+        let shape = shape.into();
+        if *self.shape() == shape {
+            self.clone()
+        } else {
+            self.apply(View::Expand(shape), &[], Site::here())
+        }
+    }
+
+    /// A dimension of size 1 put in before `dim` (at most the rank; negative ones count from behind the last).
+    #[track_caller]
+    pub fn unsqueeze(&self, dim: isize) -> Tensor {
+        let at = if dim < 0 {
+            dim + self.rank() as isize + 1
+        } else {
+            dim
+        };
+        if !(0..=self.rank() as isize).contains(&at) {
+            let message = format!("{}: dimension {dim} is out of range", self.shape());
+            return self.trace().misuse("unsqueeze", message, Site::here());
+        }
+        let mut shape = self.shape().to_vec();
+        shape.insert(at as usize, 1);
+        self.reshape_to(shape.into())
+    }
+
+    /// A dimension of size 1 taken away; another size stays, as in PyTorch.
+    #[track_caller]
+    pub fn squeeze(&self, dim: isize) -> Tensor {
+        let Some(d) = self.dim("squeeze", dim, Site::here()) else {
+            return self.trace().poison();
+        };
+        let mut shape = self.shape().to_vec();
+        if shape[d] == 1 {
+            shape.remove(d);
+        }
+        self.reshape_to(shape.into())
+    }
+
+    /// `length` elements of `dim` from `start`.
+    #[track_caller]
+    pub fn narrow(&self, dim: isize, start: usize, length: usize) -> Tensor {
+        let site = Site::here();
+        let Some(d) = self.dim("narrow", dim, site) else {
+            return self.trace().poison();
+        };
+        if start + length > self.shape()[d] {
+            let message = format!(
+                "{}: {start}..{} is out of range for dimension {d} of size {}",
+                self.shape(),
+                start + length,
+                self.shape()[d]
+            );
+            return self.trace().misuse("narrow", message, site);
+        }
+        self.apply(
+            View::Slice {
+                dim: d,
+                start,
+                len: length,
+                step: 1,
+            },
+            &[],
+            site,
+        )
+    }
+
+    /// Elements `start, start + step, …` below `end` of `dim`, as Python's `x[start:end:step]`; negative bounds count
+    /// from the end, bounds past it are cut.
+    #[track_caller]
+    pub fn slice(&self, dim: isize, start: isize, end: isize, step: usize) -> Tensor {
+        let site = Site::here();
+        let Some(d) = self.dim("slice", dim, site) else {
+            return self.trace().poison();
+        };
+        if step == 0 {
+            return self
+                .trace()
+                .misuse("slice", "takes a step of at least 1, 0 came", site);
+        }
+        let n = self.shape()[d] as isize;
+        let bound = |i: isize| (if i < 0 { i + n } else { i }).clamp(0, n) as usize;
+        let (start, end) = (bound(start), bound(end));
+        self.apply(
+            View::Slice {
+                dim: d,
+                start,
+                len: end.saturating_sub(start).div_ceil(step),
+                step,
+            },
+            &[],
+            site,
+        )
+    }
+
+    /// The given dimensions backwards.
+    #[track_caller]
+    pub fn flip(&self, dims: &[isize]) -> Tensor {
+        let site = Site::here();
+        dims.iter()
+            .fold(self.clone(), |x, &d| match x.dim("flip", d, site) {
+                Some(d) => x.apply(View::Flip(d), &[], site),
+                None => x.trace().poison(),
+            })
+    }
+
+    /// `chunks` pieces of dimension `dim`, the last one smaller where they do not divide it.
+    #[track_caller]
+    pub fn chunk(&self, chunks: usize, dim: isize) -> Vec<Tensor> {
+        let site = Site::here();
+        let Some(d) = self.dim("chunk", dim, site) else {
+            return Vec::new();
+        };
+        if chunks == 0 {
+            self.trace()
+                .misuse("chunk", "takes at least 1 chunk, 0 came", site);
+            return Vec::new();
+        }
+        let n = self.shape()[d];
+        let size = n.div_ceil(chunks).max(1);
+        (0..n)
+            .step_by(size)
+            .map(|start| self.narrow(d as isize, start, size.min(n - start)))
+            .collect()
+    }
+}

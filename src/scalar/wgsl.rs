@@ -1,0 +1,60 @@
+//! Expressions printed as WGSL statements.
+//!
+//! The text is written in the aliases `F`, `I`, `U`, `B`: scalars, or vectors of four where a kernel handles four
+//! neighbours at once. `shaders/lib/scalar.wgsl` has the functions that WGSL lacks.
+
+use super::{Inst, Program, Reg};
+use crate::dtype::DType;
+use std::fmt::Write;
+
+/// Statements that compute the program's values (`let v0 = …;`), and each result as an expression.
+/// `load(slot)` is the WGSL text that gives an operand's element as it lies in memory.
+pub fn print(program: &Program, load: &dyn Fn(usize) -> String) -> (String, Vec<String>) {
+    let mut text = String::new();
+    for (r, (inst, dtype)) in program.insts().enumerate() {
+        let value = match *inst {
+            Inst::Load(slot, DType::Bool) => format!("{} != U(0u)", load(slot as usize)),
+            Inst::Load(slot, _) => load(slot as usize),
+            Inst::Const(bits, dtype) => literal(bits, dtype),
+            Inst::Index => "index".to_owned(),
+            Inst::Call(fun, args) => {
+                let of = program.dtype(args[fun.arity() - 1]);
+                let mut call = fun
+                    .wgsl()
+                    .replace("$T", alias(of))
+                    .replace("$t", &alias(of).to_lowercase());
+                for (k, arg) in args[..fun.arity()].iter().enumerate() {
+                    call = call.replace(&format!("${k}"), &format!("v{arg}"));
+                }
+                call
+            }
+        };
+        let _ = writeln!(text, "    let v{r}: {} = {value};", alias(dtype));
+    }
+    let store = |r: &Reg| match program.dtype(*r) {
+        DType::Bool => format!("select(U(0u), U(1u), v{r})"),
+        _ => format!("v{r}"),
+    };
+    (text, program.results().iter().map(store).collect())
+}
+
+/// The alias of a dtype in expressions.
+fn alias(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 => "F",
+        DType::I32 => "I",
+        DType::U32 => "U",
+        DType::Bool => "B",
+    }
+}
+
+fn literal(bits: u32, dtype: DType) -> String {
+    match dtype {
+        DType::F32 if !f32::from_bits(bits).is_finite() => format!("F(from_bits({bits}u))"),
+        DType::F32 => format!("F({:?}f)", f32::from_bits(bits)),
+        DType::I32 if bits == 0x8000_0000 => "I(-2147483647i - 1i)".to_owned(),
+        DType::I32 => format!("I({}i)", bits as i32),
+        DType::U32 => format!("U({bits}u)"),
+        DType::Bool => format!("B({})", bits != 0),
+    }
+}

@@ -1,0 +1,345 @@
+//! State: what outlives a run. Parameters, running statistics, optimizer slots, by path.
+//!
+//! Each kind lies in flat segments below the binding limit, every state at a multiple of 256 bytes, so that an update
+//! of all parameters is one pass over a segment.
+
+use crate::array::Array;
+use crate::dtype::DType;
+use crate::error::{Error, Result, Site};
+use crate::graph::StateRange;
+use crate::shape::Shape;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Elements that a state's offset is a multiple of: 256 bytes.
+pub const ALIGN: usize = 64;
+
+/// Most elements of a segment: WebGPU's default binding limit of 128 MiB.
+pub const SEGMENT: usize = (128 << 20) / DType::SIZE;
+
+/// What a state is for. Kinds lie in segments of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StateKind {
+    /// A parameter of the model, trainable or frozen.
+    Parameter,
+    /// What a layer keeps besides, such as running statistics.
+    Buffer,
+    /// What an optimizer keeps for each parameter.
+    Optimizer,
+}
+
+/// One state.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Its path, unique.
+    pub path: Arc<str>,
+    /// Its shape.
+    pub shape: Shape,
+    /// Type of its elements.
+    pub dtype: DType,
+    /// What it is for.
+    pub kind: StateKind,
+    /// Where it lies.
+    pub range: StateRange,
+    /// Its first value.
+    pub init: Arc<Array>,
+    /// For parameters: whether training changes it.
+    pub trainable: bool,
+}
+
+/// A segment of states of one kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// What lies in it.
+    pub kind: StateKind,
+    /// Elements in use.
+    pub len: usize,
+    /// For optimizer slots: the name of the slot.
+    pub slot: String,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    states: Vec<State>,
+    by_path: HashMap<Arc<str>, usize>,
+    segments: Vec<Segment>,
+    error: Option<Error>,
+    sealed: bool,
+}
+
+/// The parameters of a model and all other state, by path. A clone is the same store; [`Params::at`] goes to a layer.
+///
+/// ```
+/// use wgrad::{Params, nn::Linear};
+/// let params = Params::new(42);
+/// let fc = Linear::new(3, 2).build(&params.at("fc"));
+/// assert_eq!(params.list()[0].path.as_ref(), "fc.weight");
+/// ```
+#[derive(Debug, Clone)]
+pub struct Params {
+    store: Arc<Mutex<Store>>,
+    prefix: String,
+    seed: u64,
+}
+
+/// A handle to a state, which layers hold.
+#[derive(Debug, Clone)]
+pub struct Param {
+    /// Path of the state.
+    pub path: Arc<str>,
+    /// Its shape.
+    pub shape: Shape,
+    index: usize,
+}
+
+impl Params {
+    /// No parameters yet; initial values will be drawn from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            store: Arc::default(),
+            prefix: String::new(),
+            seed,
+        }
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The same store, for the layer `name` below this one.
+    pub fn at(&self, name: impl AsRef<str>) -> Self {
+        Self {
+            prefix: join(&self.prefix, name.as_ref()),
+            ..self.clone()
+        }
+    }
+
+    /// The same store, from its root.
+    pub fn root(&self) -> Self {
+        Self {
+            prefix: String::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Path of the layer that this handle stands for.
+    pub fn path(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Create the parameter `name` of this layer, with what `init` draws from a generator of its own.
+    #[track_caller]
+    pub fn parameter(
+        &self,
+        name: &str,
+        shape: impl Into<Shape>,
+        init: impl FnOnce(&mut crate::rng::Rng, usize) -> Vec<f32>,
+    ) -> Param {
+        let (path, shape) = (join(&self.prefix, name), shape.into());
+        let mut rng = crate::rng::Rng::new(self.seed, &path);
+        let value = Array::of(shape.clone(), init(&mut rng, shape.numel()));
+        self.create(path, StateKind::Parameter, value, Site::here())
+    }
+
+    /// Create the buffer `name` of this layer: state that is saved with the model and that no optimizer changes.
+    #[track_caller]
+    pub fn buffer(&self, name: &str, value: Array) -> Param {
+        self.create(
+            join(&self.prefix, name),
+            StateKind::Buffer,
+            value,
+            Site::here(),
+        )
+    }
+
+    fn create(&self, path: String, kind: StateKind, value: Array, site: Site) -> Param {
+        let mut store = self.lock();
+        let shape = value.shape().clone();
+        let fault = if store.by_path.contains_key(path.as_str()) {
+            Some("there is one of that name already")
+        } else if store.sealed {
+            Some(
+                "a function that is traced again must not create parameters: build layers outside of it",
+            )
+        } else if shape.numel() > SEGMENT {
+            Some("it is larger than the 128 MiB that one binding may cover")
+        } else {
+            None
+        };
+        if let Some(fault) = fault {
+            store.error.get_or_insert(Error::Argument(format!(
+                "parameter {path} {shape}: {fault}, at {site}"
+            )));
+        }
+        let range = store.allocate(kind, "", shape.numel());
+        let path: Arc<str> = path.into();
+        store.insert(State {
+            path: path.clone(),
+            shape: shape.clone(),
+            dtype: value.dtype(),
+            kind,
+            range,
+            init: Arc::new(value),
+            trainable: kind == StateKind::Parameter,
+        });
+        Param {
+            index: store.states.len() - 1,
+            path,
+            shape,
+        }
+    }
+
+    /// The slot `slot` of an optimizer for consecutive parameters: zeros at first, laid out as they are.
+    pub(crate) fn slots(&self, slot: &str, of: &[State]) -> StateRange {
+        let mut store = self.lock();
+        let path = |s: &State| -> Arc<str> { format!("{slot}/{}", s.path).into() };
+        if let Some(&first) = of.first().and_then(|s| store.by_path.get(&path(s))) {
+            return StateRange {
+                len: span(of),
+                ..store.states[first].range
+            };
+        }
+        let range = store.allocate(StateKind::Optimizer, slot, span(of));
+        let base = of.first().map_or(0, |s| s.range.offset);
+        for s in of {
+            let init = Arc::new(Array::zeros(s.shape.clone()));
+            let at = StateRange {
+                segment: range.segment,
+                offset: range.offset + s.range.offset - base,
+                len: s.range.len,
+            };
+            store.insert(State {
+                path: path(s),
+                range: at,
+                init,
+                kind: StateKind::Optimizer,
+                trainable: false,
+                ..s.clone()
+            });
+        }
+        range
+    }
+
+    /// Every state, in the order of creation.
+    pub fn all(&self) -> Vec<State> {
+        self.lock().states.clone()
+    }
+
+    /// The parameters and buffers below this handle's path, in the order of creation.
+    pub fn list(&self) -> Vec<State> {
+        let below = |s: &&State| {
+            s.kind != StateKind::Optimizer
+                && (self.prefix.is_empty() || s.path.starts_with(&format!("{}.", self.prefix)))
+        };
+        self.lock().states.iter().filter(below).cloned().collect()
+    }
+
+    /// The state at `path` (from the root), if there is one.
+    pub fn get(&self, path: &str) -> Option<State> {
+        let store = self.lock();
+        store.by_path.get(path).map(|&i| store.states[i].clone())
+    }
+
+    /// The state of a handle.
+    pub fn state(&self, param: &Param) -> State {
+        self.lock().states[param.index].clone()
+    }
+
+    /// Whether training changes the parameters below this handle's path.
+    pub fn set_trainable(&self, trainable: bool) {
+        let prefix = format!("{}.", self.prefix);
+        let mut store = self.lock();
+        for s in store
+            .states
+            .iter_mut()
+            .filter(|s| s.kind == StateKind::Parameter)
+        {
+            if self.prefix.is_empty() || s.path.starts_with(&prefix) || *s.path == *self.prefix {
+                s.trainable = trainable;
+            }
+        }
+    }
+
+    /// The segments so far.
+    pub fn segments(&self) -> Vec<Segment> {
+        self.lock().segments.clone()
+    }
+
+    /// The first error of building layers.
+    pub(crate) fn take_error(&self) -> Option<Error> {
+        self.lock().error.take()
+    }
+
+    /// Whether creating a parameter is an error from now on.
+    pub(crate) fn seal(&self, sealed: bool) {
+        self.lock().sealed = sealed;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Elements from the first to the last of consecutive states.
+pub(crate) fn span(of: &[State]) -> usize {
+    match (of.first(), of.last()) {
+        (Some(a), Some(b)) => b.range.offset + b.range.len - a.range.offset,
+        _ => 0,
+    }
+}
+
+fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}.{name}")
+    }
+}
+
+impl Store {
+    fn insert(&mut self, state: State) {
+        self.by_path.insert(state.path.clone(), self.states.len());
+        self.states.push(state);
+    }
+
+    fn allocate(&mut self, kind: StateKind, slot: &str, len: usize) -> StateRange {
+        let open = self
+            .segments
+            .iter()
+            .rposition(|s| s.kind == kind && s.slot == slot);
+        let fits = open.filter(|&i| self.segments[i].len.next_multiple_of(ALIGN) + len <= SEGMENT);
+        let segment = fits.unwrap_or_else(|| {
+            self.segments.push(Segment {
+                kind,
+                len: 0,
+                slot: slot.to_owned(),
+            });
+            self.segments.len() - 1
+        });
+        let offset = self.segments[segment].len.next_multiple_of(ALIGN);
+        self.segments[segment].len = offset + len;
+        StateRange {
+            segment,
+            offset,
+            len,
+        }
+    }
+}
+
+/// What layers give: a parameter's value in a trace.
+impl crate::tensor::Trace {
+    /// The value of `param` when the run starts.
+    pub fn param(&self, param: &Param) -> crate::tensor::Tensor {
+        let state = self.params().state(param);
+        self.state(
+            state.range,
+            crate::graph::TensorType::new(state.shape, state.dtype),
+        )
+    }
+}
+
+/// Check that layers were built without an error.
+pub(crate) fn check(params: &Params) -> Result<()> {
+    params.take_error().map_or(Ok(()), Err)
+}

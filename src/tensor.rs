@@ -1,0 +1,395 @@
+//! Tracing: handles into a graph that is being built.
+//!
+//! Building never fails on the spot: the first misuse is kept, with the layer and the line that made it, and what
+//! came of it is poisoned.
+
+use crate::array::Array;
+use crate::dtype::DType;
+use crate::error::{Error, Misuse, Site};
+use crate::graph::{Graph, Leaf, Node, Scalar, StateRange, TensorType, Value};
+use crate::op::OpDef;
+use crate::ops::leaf::LeafOp;
+use crate::shape::Shape;
+use crate::state::Params;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A graph being traced. A clone is the same trace.
+#[derive(Clone)]
+pub struct Trace(Rc<RefCell<Inner>>);
+
+struct Inner {
+    graph: Graph,
+    error: Option<Error>,
+    scopes: Vec<(Arc<str>, Option<Site>)>,
+    training: bool,
+    params: Params,
+    ordinals: HashMap<String, usize>,
+    ranges: Vec<InputRange>,
+}
+
+/// What an integer argument must lie in, checked before each run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputRange {
+    /// Position among the arguments.
+    pub input: usize,
+    /// First value that is too large.
+    pub end: usize,
+    /// A value that is allowed besides.
+    pub except: Option<i32>,
+    /// What the values are, for the message: `class labels`.
+    pub what: &'static str,
+}
+
+/// A finished trace.
+pub struct Traced {
+    /// The graph.
+    pub graph: Graph,
+    /// What arguments must lie in.
+    pub ranges: Vec<InputRange>,
+}
+
+/// A value in a trace: shape and dtype are known, elements are not.
+#[derive(Clone)]
+pub struct Tensor {
+    trace: Trace,
+    value: Option<Value>,
+    ty: TensorType,
+}
+
+impl Trace {
+    /// An empty trace over `params`.
+    pub fn new(params: &Params, training: bool) -> Self {
+        Self(Rc::new(RefCell::new(Inner {
+            graph: Graph::default(),
+            error: None,
+            scopes: Vec::new(),
+            training,
+            params: params.root(),
+            ordinals: HashMap::new(),
+            ranges: Vec::new(),
+        })))
+    }
+
+    /// Whether layers should behave as in training.
+    pub fn is_training(&self) -> bool {
+        self.0.borrow().training
+    }
+
+    /// The parameters and states that the trace may use.
+    pub fn params(&self) -> Params {
+        self.0.borrow().params.clone()
+    }
+
+    /// The next argument of the compiled function.
+    pub fn input(&self, ty: TensorType) -> Tensor {
+        let mut inner = self.0.borrow_mut();
+        inner.graph.inputs.push(ty.clone());
+        let leaf = Leaf::Input(inner.graph.inputs.len() - 1);
+        drop(inner);
+        self.leaf(leaf, ty, Site::here())
+    }
+
+    /// A constant.
+    #[track_caller]
+    pub fn constant(&self, array: Array) -> Tensor {
+        let ty = TensorType::of(&array);
+        self.leaf(Leaf::Constant(Arc::new(array)), ty, Site::here())
+    }
+
+    /// A constant `f32` scalar.
+    #[track_caller]
+    pub fn scalar(&self, value: f32) -> Tensor {
+        self.constant(Array::scalar(value))
+    }
+
+    /// `0, 1, … n - 1` as `i32` `[n]`.
+    #[track_caller]
+    pub fn arange(&self, n: usize) -> Tensor {
+        self.constant(Array::vector((0..n as i32).collect::<Vec<_>>()))
+    }
+
+    /// A value that the session computes before each run, shape `[]`.
+    pub fn run_scalar(&self, scalar: Scalar) -> Tensor {
+        self.leaf(
+            Leaf::Scalar(scalar),
+            TensorType::new([], scalar.dtype()),
+            Site::here(),
+        )
+    }
+
+    /// The value of a state when the run starts.
+    pub fn state(&self, range: StateRange, ty: TensorType) -> Tensor {
+        self.leaf(Leaf::State(range), ty, Site::here())
+    }
+
+    fn leaf(&self, leaf: Leaf, ty: TensorType, site: Site) -> Tensor {
+        self.push1(Arc::new(LeafOp { leaf, ty }), &[], site)
+    }
+
+    /// Apply an operator; one tensor an output.
+    pub fn push(&self, op: Arc<dyn OpDef>, inputs: &[&Tensor], site: Site) -> Vec<Tensor> {
+        let Some(values) = inputs.iter().map(|t| t.value).collect::<Option<Vec<_>>>() else {
+            return Vec::new();
+        };
+        if inputs.iter().any(|t| !Rc::ptr_eq(&t.trace.0, &self.0)) {
+            self.misuse(
+                op.name(),
+                "takes tensors of one trace: one of another function came",
+                site,
+            );
+            return Vec::new();
+        }
+        let types: Vec<TensorType> = inputs.iter().map(|t| t.ty.clone()).collect();
+        match op.infer(&types) {
+            Err(message) => {
+                self.misuse(op.name(), message, site);
+                Vec::new()
+            }
+            Ok(outputs) => {
+                let mut inner = self.0.borrow_mut();
+                let (path, scope_site) = inner.scopes.last().cloned().unwrap_or_default();
+                let node = inner.graph.nodes.len();
+                let site = scope_site.unwrap_or(site);
+                inner.graph.nodes.push(Node {
+                    op,
+                    inputs: values,
+                    outputs: outputs.clone(),
+                    path,
+                    site,
+                });
+                drop(inner);
+                let tensor = |(output, ty)| Tensor {
+                    trace: self.clone(),
+                    value: Some(Value { node, output }),
+                    ty,
+                };
+                outputs.into_iter().enumerate().map(tensor).collect()
+            }
+        }
+    }
+
+    /// Apply an operator and take its first output.
+    pub fn push1(&self, op: Arc<dyn OpDef>, inputs: &[&Tensor], site: Site) -> Tensor {
+        self.push(op, inputs, site)
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| self.poison())
+    }
+
+    /// What stands for a value that could not be computed.
+    pub fn poison(&self) -> Tensor {
+        Tensor {
+            trace: self.clone(),
+            value: None,
+            ty: TensorType::f32([]),
+        }
+    }
+
+    /// Keep a misuse, if it is the first; returns a poisoned tensor.
+    pub fn misuse(&self, op: &str, message: impl Into<String>, site: Site) -> Tensor {
+        let mut inner = self.0.borrow_mut();
+        let (path, scope_site) = inner.scopes.last().cloned().unwrap_or_default();
+        let site = scope_site.unwrap_or(site);
+        let misuse = Misuse {
+            path: path.to_string(),
+            op: op.to_owned(),
+            message: message.into(),
+            site,
+        };
+        inner.error.get_or_insert(Error::Graph(misuse));
+        drop(inner);
+        self.poison()
+    }
+
+    /// Keep an error, if it is the first.
+    pub fn fail(&self, error: Error) {
+        self.0.borrow_mut().error.get_or_insert(error);
+    }
+
+    /// Run `f` inside the layer at `path`, built at `site`: misuses name them.
+    pub fn scope<R>(&self, path: &Arc<str>, site: Site, f: impl FnOnce() -> R) -> R {
+        self.0.borrow_mut().scopes.push((path.clone(), Some(site)));
+        let result = f();
+        self.0.borrow_mut().scopes.pop();
+        result
+    }
+
+    /// A number that counts the calls of `what` within the current layer, with the layer's path: a key for random
+    /// streams that does not change with what else is in the graph.
+    pub fn ordinal(&self, what: &str) -> String {
+        let mut inner = self.0.borrow_mut();
+        let path = inner
+            .scopes
+            .last()
+            .map(|s| s.0.to_string())
+            .unwrap_or_default();
+        let n = inner.ordinals.entry(format!("{path}/{what}")).or_insert(0);
+        *n += 1;
+        format!("{path}/{what}.{n}")
+    }
+
+    /// Have each run check that the values of `t`, if it is an argument, lie in `0..end` or are `except`.
+    pub fn require_range(&self, t: &Tensor, end: usize, except: Option<i32>, what: &'static str) {
+        let mut inner = self.0.borrow_mut();
+        let Some(value) = t.value else { return };
+        let mut value = value;
+        while matches!(
+            inner.graph.nodes[value.node].op.kind(),
+            crate::op::Kind::View
+        ) {
+            value = inner.graph.nodes[value.node].inputs[0];
+        }
+        if let crate::op::Kind::Leaf(Leaf::Input(input)) = inner.graph.nodes[value.node].op.kind() {
+            let range = InputRange {
+                input: *input,
+                end,
+                except,
+                what,
+            };
+            inner.ranges.push(range);
+        }
+    }
+
+    /// Number of nodes so far.
+    pub(crate) fn len(&self) -> usize {
+        self.0.borrow().graph.nodes.len()
+    }
+
+    /// A copy of a node, for autodiff.
+    pub(crate) fn node(&self, node: usize) -> Node {
+        self.0.borrow().graph.nodes[node].clone()
+    }
+
+    /// The tensor of a value.
+    pub(crate) fn tensor(&self, value: Value) -> Tensor {
+        let ty = self.0.borrow().graph.ty(value).clone();
+        Tensor {
+            trace: self.clone(),
+            value: Some(value),
+            ty,
+        }
+    }
+
+    /// The graph with `outputs`, or the first error.
+    ///
+    /// # Errors
+    /// What the trace kept.
+    pub fn finish(&self, outputs: &[Tensor]) -> Result<Traced, Error> {
+        let mut inner = self.0.borrow_mut();
+        if let Some(error) = inner.error.take() {
+            return Err(error);
+        }
+        let foreign = || Error::argument("an output of the function is a tensor of another trace");
+        let mine = |t: &Tensor| {
+            t.value
+                .filter(|_| Rc::ptr_eq(&t.trace.0, &self.0))
+                .ok_or_else(foreign)
+        };
+        let outputs = outputs.iter().map(mine).collect::<Result<_, _>>()?;
+        let mut graph = std::mem::take(&mut inner.graph);
+        graph.outputs = outputs;
+        Ok(Traced {
+            graph,
+            ranges: std::mem::take(&mut inner.ranges),
+        })
+    }
+}
+
+impl Tensor {
+    /// The trace that it belongs to.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Its shape; `[]` where a misuse poisoned it.
+    pub fn shape(&self) -> &Shape {
+        &self.ty.shape
+    }
+
+    /// Its dtype.
+    pub fn dtype(&self) -> DType {
+        self.ty.dtype
+    }
+
+    /// Shape and dtype.
+    pub fn ty(&self) -> &TensorType {
+        &self.ty
+    }
+
+    /// Size of dimension `d` (negative from the end); 0 where there is none.
+    pub fn size(&self, d: isize) -> usize {
+        self.shape().dim(d).map_or(0, |d| self.shape()[d])
+    }
+
+    /// Number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.shape().rank()
+    }
+
+    /// Number of elements.
+    pub fn numel(&self) -> usize {
+        self.ty.numel()
+    }
+
+    /// Whether a misuse kept it from being computed.
+    pub fn is_poisoned(&self) -> bool {
+        self.value.is_none()
+    }
+
+    /// Its place in the graph.
+    pub(crate) fn value(&self) -> Option<Value> {
+        self.value
+    }
+
+    /// Apply an operator of one output to this and `others`.
+    pub(crate) fn apply(&self, op: impl OpDef, others: &[&Tensor], site: Site) -> Tensor {
+        let mut inputs = vec![self];
+        inputs.extend(others);
+        self.trace.push1(Arc::new(op), &inputs, site)
+    }
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tensor({})", self.ty)
+    }
+}
+
+/// What an operator's gradient rule works on.
+pub struct Vjp<'a> {
+    /// The trace.
+    pub trace: &'a Trace,
+    /// The operator's inputs.
+    pub inputs: Vec<Tensor>,
+    /// Its outputs and what it kept.
+    pub outputs: Vec<Tensor>,
+    /// Gradients of the outputs; `None` where the result does not depend on one.
+    pub grads: Vec<Option<Tensor>>,
+    /// Which inputs need a gradient.
+    pub wanted: Vec<bool>,
+    /// Where the operator was applied.
+    pub site: Site,
+}
+
+impl Vjp<'_> {
+    /// Gradient of output `i`; zeros where the result does not depend on it.
+    pub fn grad(&self, i: usize) -> Tensor {
+        let zeros = || {
+            self.trace
+                .scalar(0.0)
+                .expand(self.outputs[i].shape().clone())
+        };
+        self.grads[i].clone().unwrap_or_else(zeros)
+    }
+
+    /// For operators without a gradient: name it, if one is wanted.
+    pub fn no_gradient(&self, op: &str) -> Vec<Option<Tensor>> {
+        if self.wanted.contains(&true) {
+            self.trace.misuse(op, "has no gradient", self.site);
+        }
+        vec![None; self.inputs.len()]
+    }
+}
