@@ -2,6 +2,7 @@
 //! replayed as one submission a step.
 
 pub mod array;
+pub mod data;
 pub mod dtype;
 pub mod error;
 pub mod shape;
