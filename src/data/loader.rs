@@ -208,7 +208,7 @@ impl Work {
     }
 }
 
-/// A thread that makes batches. Both are there until it is dropped.
+/// A thread that makes batches. Both fields are `Some` until it is dropped.
 struct Ahead {
     receiver: Option<Receiver<Result<Vec<Array>>>>,
     thread: Option<JoinHandle<()>>,
@@ -362,7 +362,10 @@ mod tests {
             seed: 7,
             ..options(1)
         };
-        assert_eq!(loader(10, shuffled).order(3), [1, 9, 4, 7, 5, 0, 6, 3, 8, 2]);
+        assert_eq!(
+            loader(10, shuffled).order(3),
+            [1, 9, 4, 7, 5, 0, 6, 3, 8, 2]
+        );
     }
 
     #[test]
