@@ -4,6 +4,8 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 
+mod print;
+
 /// A dense row-major array on the host.
 #[derive(Clone, PartialEq)]
 pub struct Array {

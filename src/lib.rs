@@ -3,6 +3,7 @@
 
 pub mod array;
 pub mod caps;
+pub mod data;
 pub mod dtype;
 pub mod error;
 pub mod fused;
