@@ -2,9 +2,11 @@
 //! replayed as one submission a step.
 
 pub mod array;
+mod atomic;
 pub mod dtype;
 pub mod error;
 pub mod shape;
+pub mod weights;
 
 pub use array::Array;
 pub use dtype::DType;
