@@ -4,6 +4,7 @@
 pub mod array;
 pub mod caps;
 pub mod data;
+mod atomic;
 pub mod dtype;
 pub mod error;
 pub mod fused;
@@ -16,6 +17,7 @@ pub mod scalar;
 pub mod shape;
 pub mod state;
 pub mod tensor;
+pub mod weights;
 
 pub use array::Array;
 pub use dtype::DType;

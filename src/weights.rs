@@ -1,0 +1,645 @@
+//! Tensors in `.safetensors` files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+
+use crate::array::Array;
+use crate::atomic::replace;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+
+#[cfg(target_endian = "big")]
+compile_error!("arrays are written as they lie in memory: little-endian targets only");
+
+/// Bytes of the header's length, which a file begins with.
+const PREFIX: u64 = 8;
+/// Longest header that is read, as in the reference implementation.
+const MAX_HEADER: u64 = 100_000_000;
+const METADATA: &str = "__metadata__";
+
+/// A `.safetensors` file that is open for reading: its header is in memory, its tensors are read one by one.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    file: File,
+    /// Byte offset of the first tensor.
+    data: u64,
+    metadata: BTreeMap<String, String>,
+    names: Vec<String>,
+    tensors: HashMap<String, (Shape, TensorInfo)>,
+}
+
+impl Reader {
+    /// Opens a file and checks its header: every tensor lies inside the file, and together they fill it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read, [`Error::File`] with the byte offset where it is no safetensors file or
+    /// a truncated one.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let io = |e| Error::io(path, e);
+        let mut file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        if length < PREFIX {
+            let message =
+                format!("not a safetensors file: {length} bytes, the shortest has {PREFIX}");
+            return Err(Error::file(path, length, message));
+        }
+        let mut prefix = [0; PREFIX as usize];
+        file.read_exact(&mut prefix).map_err(io)?;
+        let header = u64::from_le_bytes(prefix);
+        if header > MAX_HEADER.min(length - PREFIX) {
+            let message = format!(
+                "not a safetensors file, or a truncated one: a header of {header} bytes in a file of {length}"
+            );
+            return Err(Error::file(path, 0, message));
+        }
+        let mut json = vec![0; header as usize];
+        file.read_exact(&mut json).map_err(io)?;
+        let info: Metadata = serde_json::from_slice(&json).map_err(|e| {
+            let at = (e.line() == 1).then_some(PREFIX + e.column() as u64);
+            Error::file(path, at, format!("not a safetensors header: {e}"))
+        })?;
+        let (data, end) = (PREFIX + header, PREFIX + header + info.data_len() as u64);
+        if end != length {
+            let message = format!(
+                "truncated or overlong: the header describes {end} bytes, the file has {length}"
+            );
+            return Err(Error::file(path, end.min(length), message));
+        }
+        let tensors: HashMap<_, _> = (info.tensors().into_iter())
+            .map(|(name, t)| (name, (Shape::from(t.shape.clone()), t.clone())))
+            .collect();
+        let mut names: Vec<_> = tensors.keys().cloned().collect();
+        names.sort_by_key(|name| (tensors[name].1.data_offsets, name.clone()));
+        let metadata = info
+            .metadata()
+            .clone()
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            data,
+            metadata,
+            names,
+            tensors,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The strings that were stored beside the tensors.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// Names of the tensors, in the order in which they lie in the file.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The shape of a tensor, if the file holds it.
+    pub fn shape(&self, name: &str) -> Option<&Shape> {
+        self.tensors.get(name).map(|(shape, _)| shape)
+    }
+
+    /// One tensor: F32, F16, BF16 and F64 as f32 (rounded to nearest), I32 and I64 as i32, U32 and U8 as u32, BOOL as
+    /// bool.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the file holds no such tensor, where its dtype is another one, or where an I64 value lies
+    /// outside of i32; [`Error::Io`] where it cannot be read.
+    pub fn read(&self, name: &str) -> Result<Array> {
+        let (shape, info) = self.find(name)?;
+        let shape = shape.clone();
+        Ok(match info.dtype {
+            Dtype::F32 => Array::from_words(shape, DType::F32, self.words(info)?),
+            Dtype::I32 => Array::from_words(shape, DType::I32, self.words(info)?),
+            Dtype::U32 => Array::from_words(shape, DType::U32, self.words(info)?),
+            Dtype::F16 => Array::of(
+                shape,
+                self.convert(info, |b| Ok(f16::from_le_bytes(b).to_f32()))?,
+            ),
+            Dtype::BF16 => Array::of(
+                shape,
+                self.convert(info, |b| Ok(bf16::from_le_bytes(b).to_f32()))?,
+            ),
+            Dtype::F64 => Array::of(
+                shape,
+                self.convert(info, |b| Ok(f64::from_le_bytes(b) as f32))?,
+            ),
+            Dtype::I64 => Array::of(
+                shape,
+                self.convert(info, |b| narrow(name, i64::from_le_bytes(b)))?,
+            ),
+            Dtype::U8 => Array::of(shape, self.convert(info, |[b]| Ok(u32::from(b)))?),
+            Dtype::BOOL => Array::from_words(
+                shape,
+                DType::Bool,
+                self.convert(info, |[b]| Ok(u32::from(b != 0)))?,
+            ),
+            other => {
+                return Err(self.refuse(
+                    info,
+                    format!("{name}: tensors of dtype {other} are not supported"),
+                ));
+            }
+        })
+    }
+
+    /// The values of an F64 tensor, unrounded, in row-major order.
+    ///
+    /// # Errors
+    /// As [`Reader::read`], and [`Error::File`] where the dtype is not F64.
+    pub fn read_f64(&self, name: &str) -> Result<Vec<f64>> {
+        let (_, info) = self.find(name)?;
+        match info.dtype {
+            Dtype::F64 => self.convert(info, |b| Ok(f64::from_le_bytes(b))),
+            other => Err(self.refuse(info, format!("{name}: expected dtype F64, found {other}"))),
+        }
+    }
+
+    /// All tensors, in the order in which they lie in the file.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_all(&self) -> Result<Vec<(String, Array)>> {
+        self.names
+            .iter()
+            .map(|name| Ok((name.clone(), self.read(name)?)))
+            .collect()
+    }
+
+    /// The tensors that a model expects, in the order of `expected`. The file must hold these, no others, and in these
+    /// shapes; nothing is read before that is known.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] with every name that is missing, unexpected or of another shape; as [`Reader::read`].
+    pub fn read_strict(&self, expected: &[(String, Shape)]) -> Result<Vec<Array>> {
+        let found = self
+            .names
+            .iter()
+            .map(|name| (name.as_str(), &self.tensors[name].0));
+        check_strict(&self.path, expected, found)?;
+        expected.iter().map(|(name, _)| self.read(name)).collect()
+    }
+
+    fn find(&self, name: &str) -> Result<(&Shape, &TensorInfo)> {
+        let found = self.tensors.get(name).map(|(shape, info)| (shape, info));
+        found.ok_or_else(|| Error::file(&self.path, None, format!("holds no tensor {name}")))
+    }
+
+    /// Byte offset of a tensor in the file.
+    fn offset(&self, info: &TensorInfo) -> u64 {
+        self.data + info.data_offsets.0 as u64
+    }
+
+    fn refuse(&self, info: &TensorInfo, message: String) -> Error {
+        Error::file(&self.path, self.offset(info), message)
+    }
+
+    fn seek(&self, info: &TensorInfo) -> Result<&File> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(self.offset(info)))
+            .map_err(|e| Error::io(&self.path, e))?;
+        Ok(file)
+    }
+
+    fn words(&self, info: &TensorInfo) -> Result<Vec<u32>> {
+        let mut words = vec![0u32; (info.data_offsets.1 - info.data_offsets.0) / 4];
+        let bytes = bytemuck::cast_slice_mut(&mut words);
+        self.seek(info)?
+            .read_exact(bytes)
+            .map_err(|e| Error::io(&self.path, e))?;
+        Ok(words)
+    }
+
+    /// The tensor's elements of `N` bytes, each through `f`.
+    fn convert<const N: usize, T>(
+        &self,
+        info: &TensorInfo,
+        f: impl Fn([u8; N]) -> Result<T, String>,
+    ) -> Result<Vec<T>> {
+        let count = (info.data_offsets.1 - info.data_offsets.0) / N;
+        let mut file = BufReader::with_capacity(1 << 16, self.seek(info)?);
+        let mut values = Vec::with_capacity(count);
+        for i in 0..count {
+            let mut bytes = [0; N];
+            file.read_exact(&mut bytes)
+                .map_err(|e| Error::io(&self.path, e))?;
+            let at = self.offset(info) + (i * N) as u64;
+            values.push(f(bytes).map_err(|message| Error::file(&self.path, at, message))?);
+        }
+        Ok(values)
+    }
+}
+
+fn narrow(name: &str, value: i64) -> Result<i32, String> {
+    i32::try_from(value).map_err(|_| format!("{name}: {value} does not fit in 32 bits"))
+}
+
+/// Compares names and shapes, whatever their order.
+///
+/// # Errors
+/// [`Error::Checkpoint`] about `path` with every name of `expected` that is missing or of another shape, and every
+/// other name of `found`.
+pub(crate) fn check_strict<'a>(
+    path: &Path,
+    expected: &[(String, Shape)],
+    found: impl IntoIterator<Item = (&'a str, &'a Shape)>,
+) -> Result<()> {
+    let mut left: BTreeMap<_, _> = found.into_iter().collect();
+    let (mut missing, mut mismatched) = (Vec::new(), Vec::new());
+    for (name, model) in expected {
+        match left.remove(name.as_str()) {
+            None => missing.push(name.clone()),
+            Some(file) if file != model => {
+                mismatched.push(format!("{name}: the model has {model}, the file {file}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let unexpected: Vec<_> = left.into_keys().map(str::to_owned).collect();
+    if missing.is_empty() && unexpected.is_empty() && mismatched.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Checkpoint {
+        path: path.to_owned(),
+        missing,
+        unexpected,
+        mismatched,
+    })
+}
+
+/// Writes tensors and metadata to a `.safetensors` file, atomically: until it is complete and on the disk, `path` is
+/// what it was. The tensors lie in the order in which they come, except that those of dtype bool, one byte an element,
+/// come last. Equal content gives equal bytes. A link at `path` is replaced, not followed.
+///
+/// # Errors
+/// [`Error::Argument`] where a name comes twice or is `__metadata__`; [`Error::Io`] where the file cannot be written:
+/// what lay at `path` is then whole.
+pub fn write(
+    path: impl AsRef<Path>,
+    tensors: &[(String, Array)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
+    let path = path.as_ref();
+    let (bools, words): (Vec<_>, Vec<_>) =
+        tensors.iter().partition(|(_, a)| a.dtype() == DType::Bool);
+    let ordered = || words.iter().chain(&bools);
+    let header = header(ordered().map(|(name, array)| (name, array)), metadata)?;
+    replace(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for (_, array) in ordered() {
+            match array.dtype() {
+                DType::Bool => array
+                    .words()
+                    .iter()
+                    .try_for_each(|&w| file.write_all(&[u8::from(w != 0)]))?,
+                _ => file.write_all(bytemuck::cast_slice(array.words()))?,
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The JSON header, padded with spaces so that the data begin at a multiple of 8.
+fn header<'a>(
+    tensors: impl Iterator<Item = (&'a String, &'a Array)>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
+    let json = |e: serde_json::Error| Error::argument(format!("a safetensors header: {e}"));
+    let mut entries = BTreeMap::new();
+    if !metadata.is_empty() {
+        entries.insert(METADATA, serde_json::to_value(metadata).map_err(json)?);
+    }
+    let mut start = 0;
+    for (name, array) in tensors {
+        let (dtype, size) = match array.dtype() {
+            DType::F32 => (Dtype::F32, 4),
+            DType::I32 => (Dtype::I32, 4),
+            DType::U32 => (Dtype::U32, 4),
+            DType::Bool => (Dtype::BOOL, 1),
+        };
+        let end = start + array.numel() * size;
+        let info = TensorInfo {
+            dtype,
+            shape: array.shape().to_vec(),
+            data_offsets: (start, end),
+        };
+        let double = entries
+            .insert(name, serde_json::to_value(info).map_err(json)?)
+            .is_some();
+        if double || name == METADATA {
+            return Err(Error::argument(format!(
+                "a tensor cannot be stored as {name}: the name is taken"
+            )));
+        }
+        start = end;
+    }
+    let mut header = serde_json::to_vec(&entries).map_err(json)?;
+    header.resize(header.len().next_multiple_of(PREFIX as usize), b' ');
+    Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use tempfile::TempDir;
+
+    fn fixture(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(name)
+    }
+
+    /// A file of `header` and `data`, in a directory that lives as long as what comes beside it.
+    fn file_of(header: &str, data: &[u8]) -> (TempDir, PathBuf) {
+        raw(&[
+            &(header.len() as u64).to_le_bytes(),
+            header.as_bytes(),
+            data,
+        ]
+        .concat())
+    }
+
+    fn raw(bytes: &[u8]) -> (TempDir, PathBuf) {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("x.safetensors");
+        fs::write(&path, bytes).unwrap();
+        (dir, path)
+    }
+
+    fn open_error((_dir, path): (TempDir, PathBuf)) -> (Option<u64>, String) {
+        match Reader::open(&path).unwrap_err() {
+            Error::File {
+                path: p,
+                offset,
+                message,
+            } if p == path => (offset, message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn entries(dir: &TempDir) -> Vec<String> {
+        let names = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    fn samples() -> Vec<(String, Array)> {
+        vec![
+            (
+                "z.weight".into(),
+                Array::of([2, 3], vec![1.5f32, -0.0, f32::INFINITY, 1e-42, 5.0, -6.0]),
+            ),
+            (
+                "mask".into(),
+                Array::from_words([3], DType::Bool, vec![1, 0, 1]),
+            ),
+            ("a \"quoted\" ü".into(), Array::scalar(-7i32)),
+            ("empty".into(), Array::zeros([4, 0, 2])),
+            ("u".into(), Array::vector(vec![u32::MAX, 0])),
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("w.safetensors");
+        let metadata: BTreeMap<_, _> = (0..9)
+            .map(|i| (format!("k{i}"), format!("v\n{i}")))
+            .collect();
+        write(&path, &samples(), &metadata).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.metadata(), &metadata);
+        assert_eq!(reader.data % 8, 0);
+        let mut expected = samples();
+        let mask = expected.remove(1);
+        expected.push(mask);
+        assert!(reader.read_all().unwrap() == expected);
+        assert_eq!(reader.shape("empty"), Some(&Shape::from([4, 0, 2])));
+        write(&path, &samples(), &metadata).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        assert_eq!(entries(&dir), ["w.safetensors"]);
+    }
+
+    #[test]
+    fn a_file_without_tensors_is_a_file() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("w.safetensors");
+        write(&path, &[], &BTreeMap::new()).unwrap();
+        let reader = Reader::open(&path).unwrap();
+        assert!(reader.names().is_empty() && reader.metadata().is_empty());
+        assert!(reader.read_strict(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_python_wrote_is_converted() {
+        let reader = Reader::open(fixture("dtypes.safetensors")).unwrap();
+        assert_eq!(reader.metadata()["made_by"], "make_fixtures.py");
+        let values = vec![0.0f32, -1.5, 65504.0, 6.103_515_6e-5];
+        for name in ["f16", "f32", "f64"] {
+            assert!(
+                reader.read(name).unwrap() == Array::of([2, 2], values.clone()),
+                "{name}"
+            );
+        }
+        assert!(
+            reader.read("bf16").unwrap()
+                == Array::of([2, 2], vec![0.0f32, -1.5, 65536.0, 6.103_515_6e-5])
+        );
+        assert_eq!(reader.read_f64("f64_exact").unwrap(), [0.1, -1e300, 5e-324]);
+        assert_eq!(
+            reader.read("f64_exact").unwrap().to_f32(),
+            [0.1, f32::NEG_INFINITY, 0.0]
+        );
+        let integers = vec![0i32, -1, i32::MAX, i32::MIN];
+        for name in ["i32", "i64"] {
+            assert!(
+                reader.read(name).unwrap() == Array::vector(integers.clone()),
+                "{name}"
+            );
+        }
+        assert!(reader.read("u32").unwrap() == Array::vector(vec![0u32, u32::MAX]));
+        assert!(reader.read("u8").unwrap() == Array::vector(vec![0u32, 255]));
+        assert!(reader.read("bool").unwrap() == Array::from_words([2], DType::Bool, vec![1, 0]));
+        assert!(reader.read("scalar").unwrap() == Array::scalar(2.5f32));
+        assert!(reader.read("empty_f16").unwrap() == Array::zeros([0, 3]));
+    }
+
+    #[test]
+    fn what_cannot_be_converted_names_its_tensor() {
+        let reader = Reader::open(fixture("refused.safetensors")).unwrap();
+        let error = |name| reader.read(name).err().unwrap().to_string();
+        assert!(error("i64_wide").ends_with("i64_wide: 2147483648 does not fit in 32 bits"));
+        // The second of two elements.
+        let at = reader.offset(&reader.tensors["i64_wide"].1) + 8;
+        assert!(error("i64_wide").contains(&format!(" at byte {at}: ")));
+        assert!(error("i16").ends_with("i16: tensors of dtype I16 are not supported"));
+        assert!(error("u64").ends_with("u64: tensors of dtype U64 are not supported"));
+        assert!(error("nothing").ends_with("refused.safetensors: holds no tensor nothing"));
+        let error = reader.read_f64("i16").unwrap_err().to_string();
+        assert!(error.ends_with("i16: expected dtype F64, found I16"));
+    }
+
+    #[test]
+    fn missing_files_and_directories_are_io_errors() {
+        let dir = TempDir::new().unwrap();
+        for path in [dir.path().join("none.safetensors"), dir.path().to_owned()] {
+            let error = Reader::open(&path).unwrap_err();
+            assert!(
+                matches!(&error, Error::Io { path: p, .. } if *p == path),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn broken_files_say_where() {
+        let (at, message) = open_error(raw(b"short"));
+        assert_eq!(
+            (at, message.as_str()),
+            (
+                Some(5),
+                "not a safetensors file: 5 bytes, the shortest has 8"
+            )
+        );
+        let (at, message) = open_error(raw(&[0xff; 64]));
+        assert!(
+            at == Some(0)
+                && message.contains("a header of 18446744073709551615 bytes in a file of 64")
+        );
+        let (at, message) = open_error(raw(&[&9u64.to_le_bytes()[..], b"{}"].concat()));
+        assert!(at == Some(0) && message.contains("a header of 9 bytes in a file of 10"));
+        let (at, message) = open_error(file_of("{\"a\": ?}", &[]));
+        assert!(
+            at == Some(15) && message.starts_with("not a safetensors header: "),
+            "{at:?} {message}"
+        );
+        let (_, message) = open_error(file_of("[]", &[]));
+        assert!(
+            message.starts_with("not a safetensors header: "),
+            "{message}"
+        );
+
+        let one = |dtype: &str, shape: &str, offsets: &str| {
+            format!(r#"{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)
+        };
+        let header = one("F32", "[2]", "[0,8]");
+        let end = 8 + header.len() as u64;
+        let (at, message) = open_error(file_of(&header, &[0; 5]));
+        assert_eq!(at, Some(end + 5));
+        assert_eq!(
+            message,
+            format!(
+                "truncated or overlong: the header describes {} bytes, the file has {}",
+                end + 8,
+                end + 5
+            )
+        );
+        assert_eq!(open_error(file_of(&header, &[0; 9])).0, Some(end + 8));
+
+        for header in [
+            one("F32", "[2]", "[0,4]"),
+            one("F32", "[2]", "[8,0]"),
+            one("F32", "[2]", "[4,12]"),
+            one("F32", "[4611686018427387904,4]", "[0,0]"),
+            one("F31", "[2]", "[0,8]"),
+            one("F32", "[-2]", "[0,8]"),
+        ] {
+            let (_, message) = open_error(file_of(&header, &[0; 12]));
+            assert!(
+                message.starts_with("not a safetensors header: "),
+                "{header}: {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn strict_reading_orders_and_lists_every_fault() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("w.safetensors");
+        let zeros = |name: &str, shape: &[usize]| (name.to_owned(), Array::zeros(shape));
+        let stored = [
+            zeros("a", &[2]),
+            zeros("b", &[]),
+            zeros("c", &[3, 1]),
+            zeros("d", &[0]),
+        ];
+        write(&path, &stored, &BTreeMap::new()).unwrap();
+        let reader = Reader::open(&path).unwrap();
+        let expect = |list: &[(&str, &[usize])]| -> Vec<_> {
+            list.iter()
+                .map(|&(name, shape)| (name.to_owned(), Shape::from(shape)))
+                .collect()
+        };
+        let all = expect(&[("d", &[0]), ("a", &[2]), ("c", &[3, 1]), ("b", &[])]);
+        let shapes: Vec<_> = reader
+            .read_strict(&all)
+            .unwrap()
+            .iter()
+            .map(|a| a.shape().clone())
+            .collect();
+        assert_eq!(
+            shapes,
+            all.into_iter().map(|(_, shape)| shape).collect::<Vec<_>>()
+        );
+
+        let other = expect(&[("x", &[1]), ("c", &[3]), ("y", &[]), ("b", &[1])]);
+        match reader.read_strict(&other).err().unwrap() {
+            Error::Checkpoint {
+                path: p,
+                missing,
+                unexpected,
+                mismatched,
+            } => {
+                assert_eq!(
+                    (p, missing, unexpected),
+                    (
+                        path,
+                        vec!["x".into(), "y".into()],
+                        vec!["a".into(), "d".into()]
+                    )
+                );
+                assert_eq!(
+                    mismatched,
+                    [
+                        "c: the model has [3], the file [3,1]",
+                        "b: the model has [1], the file []"
+                    ]
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn names_that_are_taken_are_refused() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("w.safetensors");
+        for names in [["a", "a"], ["a", METADATA]] {
+            let tensors = names.map(|name| (name.to_owned(), Array::scalar(1.0f32)));
+            assert!(matches!(
+                write(&path, &tensors, &BTreeMap::new()),
+                Err(Error::Argument(_))
+            ));
+        }
+        assert!(entries(&dir).is_empty());
+    }
+}
