@@ -113,9 +113,14 @@ pub fn place(
                 plan.constants.push((array.clone(), region));
                 region
             }
-            Work::Leaf(Leaf::Scalar(scalar)) => {
-                let region = cut(&mut plan.upload_words, Place::Upload, 1);
-                plan.scalars.push((*scalar, region));
+            Work::Scalars(list) => {
+                let region = cut(&mut plan.upload_words, Place::Upload, list.len());
+                let at = |k| Region {
+                    offset: region.offset + k,
+                    len: 1,
+                    ..region
+                };
+                plan.scalars = list.iter().enumerate().map(|(k, s)| (*s, at(k))).collect();
                 region
             }
             Work::Pack => {
