@@ -11,9 +11,14 @@ impl Trace {
     #[track_caller]
     pub fn gradients(&self, of: &Tensor, wrt: &[&Tensor]) -> Vec<Option<Tensor>> {
         let site = Site::here();
-        let Some(root) = of.value() else { return vec![None; wrt.len()] };
+        let Some(root) = of.value() else {
+            return vec![None; wrt.len()];
+        };
         if of.numel() != 1 || !of.dtype().is_float() {
-            let message = format!("takes a scalar f32 loss, {} came: reduce it with mean or sum", of.ty());
+            let message = format!(
+                "takes a scalar f32 loss, {} came: reduce it with mean or sum",
+                of.ty()
+            );
             self.misuse("gradients", message, site);
             return vec![None; wrt.len()];
         }
@@ -39,7 +44,11 @@ impl Trace {
                 inputs: node.inputs.iter().map(|&v| self.tensor(v)).collect(),
                 outputs: values.map(|v| self.tensor(v)).collect(),
                 grads,
-                wanted: node.inputs.iter().map(|v| depends[v.node] && self.tensor(*v).dtype().is_float()).collect(),
+                wanted: node
+                    .inputs
+                    .iter()
+                    .map(|v| depends[v.node] && self.tensor(*v).dtype().is_float())
+                    .collect(),
                 site: node.site,
             };
             let grads = self.scope(&node.path, node.site, || node.op.vjp(&vjp));
@@ -53,13 +62,18 @@ impl Trace {
                 }
             }
         }
-        wrt.iter().map(|t| t.value().and_then(|v| found.get(&v).cloned())).collect()
+        wrt.iter()
+            .map(|t| t.value().and_then(|v| found.get(&v).cloned()))
+            .collect()
     }
 
     /// Which of the nodes up to `root` depend on a value of `wanted`, or hold one.
     fn dependents(&self, wanted: &HashSet<Value>, root: usize) -> Vec<bool> {
         let mut depends = vec![false; root + 1];
-        wanted.iter().filter(|v| v.node <= root).for_each(|v| depends[v.node] = true);
+        wanted
+            .iter()
+            .filter(|v| v.node <= root)
+            .for_each(|v| depends[v.node] = true);
         for at in 0..=root {
             depends[at] |= self.node(at).inputs.iter().any(|v| depends[v.node]);
         }

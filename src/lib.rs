@@ -2,10 +2,10 @@
 //! replayed as one submission a step.
 
 pub mod array;
+mod atomic;
 pub mod autodiff;
 pub mod caps;
 pub mod data;
-mod atomic;
 pub mod device;
 pub mod dtype;
 pub mod error;

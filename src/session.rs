@@ -144,7 +144,12 @@ impl Session {
         inputs: &[TensorType],
         body: impl Fn(&Trace, &[Tensor]) -> Vec<Tensor> + Send + 'f,
     ) -> Result<Function<'f>> {
-        let mut function = Function { trace: Box::new(body), mode, plans: Vec::new(), compiled: 0 };
+        let mut function = Function {
+            trace: Box::new(body),
+            mode,
+            plans: Vec::new(),
+            compiled: 0,
+        };
         self.plan_for(&mut function, inputs)?;
         Ok(function)
     }
@@ -175,17 +180,36 @@ impl Session {
         Ok(())
     }
 
-    fn load(&mut self, graph: Graph, inputs: &[TensorType], ranges: Vec<InputRange>) -> Result<Compiled> {
+    fn load(
+        &mut self,
+        graph: Graph,
+        inputs: &[TensorType],
+        ranges: Vec<InputRange>,
+    ) -> Result<Compiled> {
         let plan = Arc::new(Plan::compile(graph, self.device.caps())?);
         let memory = plan.memory(&self.params.segments(), self.device.caps());
-        if self.memory_limit.is_some_and(|limit| memory.total() > limit) {
+        if self
+            .memory_limit
+            .is_some_and(|limit| memory.total() > limit)
+        {
             let limit = crate::plan::human(self.memory_limit.unwrap_or(0));
-            return Err(Error::OutOfMemory(format!("the plan needs more than the limit of {limit}:\n{memory}")));
+            return Err(Error::OutOfMemory(format!(
+                "the plan needs more than the limit of {limit}:\n{memory}"
+            )));
         }
         self.sync()?;
         let id = self.device.load(plan.clone())?;
-        let updates = plan.scalars.iter().any(|(s, _)| matches!(s, Scalar::LearningRate(_)));
-        Ok(Compiled { inputs: inputs.to_vec(), id, plan, ranges, updates })
+        let updates = plan
+            .scalars
+            .iter()
+            .any(|(s, _)| matches!(s, Scalar::LearningRate(_)));
+        Ok(Compiled {
+            inputs: inputs.to_vec(),
+            id,
+            plan,
+            ranges,
+            updates,
+        })
     }
 
     /// Run `f` and wait for its results.
@@ -201,7 +225,11 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::run`].
-    pub async fn run_async(&mut self, f: &mut Function<'_>, inputs: &[&Array]) -> Result<Vec<Array>> {
+    pub async fn run_async(
+        &mut self,
+        f: &mut Function<'_>,
+        inputs: &[&Array],
+    ) -> Result<Vec<Array>> {
         let pending = self.submit(f, inputs)?;
         self.read_async(pending).await
     }
@@ -214,22 +242,34 @@ impl Session {
         let types: Vec<TensorType> = inputs.iter().map(|a| TensorType::of(a)).collect();
         f.check(&types)?;
         self.plan_for(f, &types)?;
-        let Some(compiled) = f.plans.last() else { return Err(Error::argument("the function has no plan")) };
-        compiled.ranges.iter().try_for_each(|r| check_range(r, inputs))?;
+        let Some(compiled) = f.plans.last() else {
+            return Err(Error::argument("the function has no plan"));
+        };
+        compiled
+            .ranges
+            .iter()
+            .try_for_each(|r| check_range(r, inputs))?;
         let plan = &compiled.plan;
-        self.upload.resize(plan.upload_words.max(self.upload.len()), 0);
+        self.upload
+            .resize(plan.upload_words.max(self.upload.len()), 0);
         for (array, (_, region)) in inputs.iter().zip(&plan.inputs) {
-            self.upload[region.offset..region.offset + array.numel()].copy_from_slice(array.words());
+            self.upload[region.offset..region.offset + array.numel()]
+                .copy_from_slice(array.words());
         }
         for (scalar, region) in &plan.scalars {
             self.upload[region.offset] = self.scalar(*scalar);
         }
-        let ticket = self.device.submit(compiled.id, &self.upload[..plan.upload_words])?;
+        let ticket = self
+            .device
+            .submit(compiled.id, &self.upload[..plan.upload_words])?;
         if f.mode == Mode::Train {
             self.micro_step = self.micro_step.wrapping_add(1);
             self.updates += u64::from(compiled.updates);
         }
-        Ok(Pending { ticket, types: plan.outputs.iter().map(|o| o.0.clone()).collect() })
+        Ok(Pending {
+            ticket,
+            types: plan.outputs.iter().map(|o| o.0.clone()).collect(),
+        })
     }
 
     /// Wait for the results of a run.
@@ -314,7 +354,11 @@ impl Session {
         self.sync()?;
         let ranges: Vec<_> = states.iter().map(|s| s.range).collect();
         let words = pollster::block_on(self.device.read_states(&ranges))?;
-        Ok(words.into_iter().zip(states).map(|(w, s)| Array::from_words(s.shape.clone(), s.dtype, w)).collect())
+        Ok(words
+            .into_iter()
+            .zip(states)
+            .map(|(w, s)| Array::from_words(s.shape.clone(), s.dtype, w))
+            .collect())
     }
 
     /// Replace the value of the state at `path`.
@@ -324,7 +368,10 @@ impl Session {
     pub fn set(&mut self, path: &str, value: &Array) -> Result<()> {
         let state = self.find(path)?;
         if *value.shape() != state.shape || value.dtype() != state.dtype {
-            let (is, came) = (TensorType::new(state.shape, state.dtype), TensorType::of(value));
+            let (is, came) = (
+                TensorType::new(state.shape, state.dtype),
+                TensorType::of(value),
+            );
             return Err(Error::argument(format!("{path} is {is}, {came} came")));
         }
         self.sync()?;
@@ -332,7 +379,9 @@ impl Session {
     }
 
     fn find(&self, path: &str) -> Result<State> {
-        self.params.get(path).ok_or_else(|| Error::argument(format!("there is no parameter {path}")))
+        self.params
+            .get(path)
+            .ok_or_else(|| Error::argument(format!("there is no parameter {path}")))
     }
 
     /// What the device has done so far.
@@ -347,7 +396,9 @@ impl Session {
 
     /// The memory that `f` needs for the shapes of its last run, predicted from its plan.
     pub fn predicted_memory(&self, f: &Function) -> Memory {
-        f.plan().map_or_else(Memory::default, |p| p.memory(&self.params.segments(), self.device.caps()))
+        f.plan().map_or_else(Memory::default, |p| {
+            p.memory(&self.params.segments(), self.device.caps())
+        })
     }
 
     /// Forget the plans of a function.
@@ -369,13 +420,23 @@ impl Function<'_> {
 
     /// The number, dtypes and ranks of arguments are the function's; sizes may vary.
     fn check(&self, types: &[TensorType]) -> Result<()> {
-        let Some(traced) = self.plans.last() else { return Ok(()) };
+        let Some(traced) = self.plans.last() else {
+            return Ok(());
+        };
         if types.len() != traced.inputs.len() {
-            return Err(Error::argument(format!("the function takes {} arguments, {} came", traced.inputs.len(), types.len())));
+            return Err(Error::argument(format!(
+                "the function takes {} arguments, {} came",
+                traced.inputs.len(),
+                types.len()
+            )));
         }
         for (index, (got, expected)) in types.iter().zip(&traced.inputs).enumerate() {
             if got.dtype != expected.dtype || got.shape.rank() != expected.shape.rank() {
-                return Err(Error::Input { index, expected: expected.to_string(), got: got.to_string() });
+                return Err(Error::Input {
+                    index,
+                    expected: expected.to_string(),
+                    got: got.to_string(),
+                });
             }
         }
         Ok(())
@@ -383,7 +444,9 @@ impl Function<'_> {
 }
 
 fn check_range(r: &InputRange, inputs: &[&Array]) -> Result<()> {
-    let Ok(values) = inputs[r.input].as_slice::<i32>() else { return Ok(()) };
+    let Ok(values) = inputs[r.input].as_slice::<i32>() else {
+        return Ok(());
+    };
     let bad = |v: &i32| !(0..r.end as i64).contains(&i64::from(*v)) && Some(*v) != r.except;
     match values.iter().position(bad) {
         None => Ok(()),

@@ -321,7 +321,11 @@ impl Trace {
         graph.outputs = outputs;
         let ranges = std::mem::take(&mut inner.ranges);
         let learning_rates = std::mem::take(&mut inner.rates);
-        Ok(Traced { graph, ranges, learning_rates })
+        Ok(Traced {
+            graph,
+            ranges,
+            learning_rates,
+        })
     }
 }
 

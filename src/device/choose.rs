@@ -22,7 +22,9 @@ impl std::str::FromStr for DeviceKind {
             "cpu" => Ok(Self::Cpu),
             "gpu" => Ok(Self::Gpu),
             "lockstep" => Ok(Self::Lockstep),
-            _ => Err(Error::Adapter(format!("there is no device '{s}': cpu, gpu, lockstep, or leave it out for the best"))),
+            _ => Err(Error::Adapter(format!(
+                "there is no device '{s}': cpu, gpu, lockstep, or leave it out for the best"
+            ))),
         }
     }
 }
@@ -38,6 +40,8 @@ pub struct DeviceOptions {
     pub max_workgroups: Option<u32>,
     /// Keep the runtime checks of shaders; by default only in builds with debug assertions.
     pub checked: Option<bool>,
+    /// Take the kernels meant for software adapters, or not; by default as the adapter is.
+    pub software_kernels: Option<bool>,
     /// Most bytes of buffers; by default what the backend reports.
     pub memory_limit: Option<u64>,
 }
@@ -55,11 +59,20 @@ pub fn choose(options: &DeviceOptions) -> Result<(Box<dyn Device>, String)> {
     let (device, why): (Box<dyn Device>, String) = match asked {
         Some((DeviceKind::Cpu, why)) => (Box::new(CpuDevice::new()), why.to_owned()),
         #[cfg(feature = "gpu")]
-        Some((DeviceKind::Gpu, why)) => (Box::new(super::GpuDevice::open(options, true)?), why.to_owned()),
+        Some((DeviceKind::Gpu, why)) => (
+            Box::new(super::GpuDevice::open(options, true)?),
+            why.to_owned(),
+        ),
         #[cfg(feature = "gpu")]
-        Some((DeviceKind::Lockstep, why)) => (Box::new(super::Lockstep::open(options)?), why.to_owned()),
+        Some((DeviceKind::Lockstep, why)) => {
+            (Box::new(super::Lockstep::open(options)?), why.to_owned())
+        }
         #[cfg(not(feature = "gpu"))]
-        Some((_, why)) => return Err(Error::Adapter(format!("{why}: this build has no GPU device (feature `gpu`)"))),
+        Some((_, why)) => {
+            return Err(Error::Adapter(format!(
+                "{why}: this build has no GPU device (feature `gpu`)"
+            )));
+        }
         None => best(options),
     };
     let line = format!("device: {} ({why})", device.name());
@@ -70,11 +83,17 @@ pub fn choose(options: &DeviceOptions) -> Result<(Box<dyn Device>, String)> {
 fn best(options: &DeviceOptions) -> (Box<dyn Device>, String) {
     match super::GpuDevice::open(options, false) {
         Ok(gpu) => (Box::new(gpu), "the best hardware adapter".to_owned()),
-        Err(error) => (Box::new(CpuDevice::new()), format!("no GPU to use: {error}")),
+        Err(error) => (
+            Box::new(CpuDevice::new()),
+            format!("no GPU to use: {error}"),
+        ),
     }
 }
 
 #[cfg(not(feature = "gpu"))]
 fn best(_: &DeviceOptions) -> (Box<dyn Device>, String) {
-    (Box::new(CpuDevice::new()), "this build has no GPU device".to_owned())
+    (
+        Box::new(CpuDevice::new()),
+        "this build has no GPU device".to_owned(),
+    )
 }

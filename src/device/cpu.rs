@@ -36,12 +36,18 @@ struct Loaded {
 impl CpuDevice {
     /// The device.
     pub fn new() -> Self {
-        Self { caps: Some(Caps::cpu()), ..Self::default() }
+        Self {
+            caps: Some(Caps::cpu()),
+            ..Self::default()
+        }
     }
 
     /// One that runs plans made for a device with `caps`, to be compared with it.
     pub(crate) fn with_caps(caps: Caps) -> Self {
-        Self { caps: Some(caps), ..Self::default() }
+        Self {
+            caps: Some(caps),
+            ..Self::default()
+        }
     }
 
     fn allocate(&mut self, words: usize) -> Vec<u32> {
@@ -51,7 +57,10 @@ impl CpuDevice {
 
     /// Start a run without running its steps.
     pub(crate) fn begin(&mut self, id: PlanId, upload: &[u32]) -> Result<Arc<Plan>> {
-        let loaded = self.plans.get_mut(&id).ok_or_else(|| Error::Device("the plan is not loaded".into()))?;
+        let loaded = self
+            .plans
+            .get_mut(&id)
+            .ok_or_else(|| Error::Device("the plan is not loaded".into()))?;
         loaded.upload[..upload.len()].copy_from_slice(upload);
         self.counters.bytes_up += (upload.len() * DType::SIZE) as u64;
         Ok(loaded.plan.clone())
@@ -61,25 +70,49 @@ impl CpuDevice {
     pub(crate) fn step(&mut self, id: PlanId, step: &Step) -> Result<()> {
         let memory = self.addresses(id)?;
         let core_words = step.core_types.first().map_or(0, |t| t.numel());
-        let taken = step.in_place.iter().zip(&step.epilogue.exprs).position(|(p, e)| p.is_none() && *e == Expr::load(0, e.dtype()));
+        let taken = step
+            .in_place
+            .iter()
+            .zip(&step.epilogue.exprs)
+            .position(|(p, e)| p.is_none() && *e == Expr::load(0, e.dtype()));
         let place = taken.or_else(|| step.in_place.iter().position(Option::is_none));
         if place.is_none() {
             self.scratch.resize(self.scratch.len().max(core_words), 0);
         }
-        let core = place.map_or(self.scratch.as_mut_ptr(), |k| memory.at(step.regions.outputs[k]));
+        let core = place.map_or(self.scratch.as_mut_ptr(), |k| {
+            memory.at(step.regions.outputs[k])
+        });
         let results = step.epilogue.exprs.len();
         let mut outputs = vec![(&step.core_types[0], core)];
-        let further = step.core_types[1..].iter().zip(&step.regions.outputs[results..]);
+        let further = step.core_types[1..]
+            .iter()
+            .zip(&step.regions.outputs[results..]);
         outputs.extend(further.map(|(ty, r)| (ty, memory.at(*r))));
-        let inputs = step.input_types.iter().zip(&step.regions.inputs).map(|(ty, r)| (ty, memory.at(*r).cast_const())).collect();
-        let operands = |regions: &[Region]| regions.iter().map(|r| memory.at(*r).cast_const()).collect::<Vec<_>>();
-        let prologue = step.prologue.as_ref().map(|map| (map, operands(&step.regions.prologue)));
+        let inputs = step
+            .input_types
+            .iter()
+            .zip(&step.regions.inputs)
+            .map(|(ty, r)| (ty, memory.at(*r).cast_const()))
+            .collect();
+        let operands = |regions: &[Region]| {
+            regions
+                .iter()
+                .map(|r| memory.at(*r).cast_const())
+                .collect::<Vec<_>>()
+        };
+        let prologue = step
+            .prologue
+            .as_ref()
+            .map(|map| (map, operands(&step.regions.prologue)));
         self.counters.dispatches += 1;
         // SAFETY: the planner gives a step's outputs memory apart from its inputs', and all regions lie in their buffers.
         unsafe {
             step.op.cpu(&mut CpuIo::new(inputs, outputs, prologue))?;
             if !step.epilogue.is_identity() {
-                let targets: Vec<*mut u32> = step.regions.outputs[..results].iter().map(|r| memory.at(*r)).collect();
+                let targets: Vec<*mut u32> = step.regions.outputs[..results]
+                    .iter()
+                    .map(|r| memory.at(*r))
+                    .collect();
                 let epilogue = Evaluator::new(&step.epilogue, &operands(&step.regions.epilogue));
                 epilogue.apply(core_words, core, &targets);
             }
@@ -111,8 +144,15 @@ impl CpuDevice {
     }
 
     fn addresses(&mut self, id: PlanId) -> Result<Addresses> {
-        let loaded = self.plans.get_mut(&id).ok_or_else(|| Error::Device("the plan is not loaded".into()))?;
-        let mut page = |kind| self.pages.get_mut(kind).map_or(std::ptr::null_mut(), |p| p.as_mut_ptr());
+        let loaded = self
+            .plans
+            .get_mut(&id)
+            .ok_or_else(|| Error::Device("the plan is not loaded".into()))?;
+        let mut page = |kind| {
+            self.pages
+                .get_mut(kind)
+                .map_or(std::ptr::null_mut(), |p| p.as_mut_ptr())
+        };
         Ok(Addresses {
             pages: loaded.plan.pages.iter().map(|p| page(&p.kind)).collect(),
             segments: self.segments.iter_mut().map(|s| s.1.as_mut_ptr()).collect(),
@@ -166,12 +206,14 @@ impl Device for CpuDevice {
     }
 
     fn write_state(&mut self, range: StateRange, words: &[u32]) -> Result<()> {
-        self.segments[range.segment].1[range.offset..range.offset + range.len].copy_from_slice(words);
+        self.segments[range.segment].1[range.offset..range.offset + range.len]
+            .copy_from_slice(words);
         Ok(())
     }
 
     fn read_states(&mut self, ranges: &[StateRange]) -> BoxFuture<'_, Result<Vec<Vec<u32>>>> {
-        let words = |r: &StateRange| self.segments[r.segment].1[r.offset..r.offset + r.len].to_vec();
+        let words =
+            |r: &StateRange| self.segments[r.segment].1[r.offset..r.offset + r.len].to_vec();
         let all = ranges.iter().map(words).collect();
         Box::pin(std::future::ready(Ok(all)))
     }
@@ -191,7 +233,14 @@ impl Device for CpuDevice {
         let upload = self.allocate(plan.upload_words);
         self.counters.plans += 1;
         let id = PlanId(self.counters.plans as usize);
-        self.plans.insert(id, Loaded { plan, upload, constants });
+        self.plans.insert(
+            id,
+            Loaded {
+                plan,
+                upload,
+                constants,
+            },
+        );
         Ok(id)
     }
 
@@ -208,7 +257,10 @@ impl Device for CpuDevice {
     }
 
     fn read(&mut self, ticket: Ticket) -> BoxFuture<'_, Result<Vec<Vec<u32>>>> {
-        let words = self.results.remove(&ticket).ok_or_else(|| Error::Device("the results of this run were read already".into()));
+        let words = self
+            .results
+            .remove(&ticket)
+            .ok_or_else(|| Error::Device("the results of this run were read already".into()));
         Box::pin(std::future::ready(words))
     }
 
@@ -236,7 +288,11 @@ impl Device for CpuDevice {
                 PageKind::Gradients(_) => memory.gradients += bytes(words),
             }
         }
-        memory.inputs = self.plans.values().map(|p| bytes(&p.upload) + bytes(&p.constants)).sum();
+        memory.inputs = self
+            .plans
+            .values()
+            .map(|p| bytes(&p.upload) + bytes(&p.constants))
+            .sum();
         memory
     }
 }

@@ -44,7 +44,10 @@ impl Update<'_> {
     /// The slot `name`.
     pub fn slot(&self, name: &str) -> Slot {
         let range = self.trace.params().slots(name, self.states);
-        Slot { value: self.trace.state(range, TensorType::f32([range.len])), range }
+        Slot {
+            value: self.trace.state(range, TensorType::f32([range.len])),
+            range,
+        }
     }
 
     /// Have `slot` hold `value` from the next step on.
@@ -54,8 +57,14 @@ impl Update<'_> {
 
     /// A scalar that the host computes for each update from its number, counted from 1: `value(number, args)`. `name`
     /// and `args` say which function it is.
-    pub fn of_update(&self, name: &'static str, args: [f64; 2], value: fn(u64, [f64; 2]) -> f64) -> Tensor {
-        self.trace.run_scalar(Scalar::OfUpdate(OfUpdate { name, args, value }))
+    pub fn of_update(
+        &self,
+        name: &'static str,
+        args: [f64; 2],
+        value: fn(u64, [f64; 2]) -> f64,
+    ) -> Tensor {
+        self.trace
+            .run_scalar(Scalar::OfUpdate(OfUpdate { name, args, value }))
     }
 }
 
@@ -72,37 +81,75 @@ impl Trace {
     /// As [`Trace::minimize`], with the gradient scaled down to the global norm `max_norm` where it is longer, as
     /// `torch.nn.utils.clip_grad_norm_`. Returns the norm before, `[]`.
     #[track_caller]
-    pub fn minimize_clipped(&self, loss: &Tensor, optimizer: &dyn Optimizer, max_norm: Option<f32>) -> Tensor {
+    pub fn minimize_clipped(
+        &self,
+        loss: &Tensor,
+        optimizer: &dyn Optimizer,
+        max_norm: Option<f32>,
+    ) -> Tensor {
         if !self.is_training() || loss.is_poisoned() {
             return self.scalar(0.0);
         }
-        let states: Vec<State> =
-            self.params().all().into_iter().filter(|s| s.kind == StateKind::Parameter && s.trainable).collect();
-        let params: Vec<Tensor> =
-            states.iter().map(|s| self.state(s.range, TensorType::new(s.shape.clone(), s.dtype))).collect();
+        let states: Vec<State> = self
+            .params()
+            .all()
+            .into_iter()
+            .filter(|s| s.kind == StateKind::Parameter && s.trainable)
+            .collect();
+        let params: Vec<Tensor> = states
+            .iter()
+            .map(|s| self.state(s.range, TensorType::new(s.shape.clone(), s.dtype)))
+            .collect();
         let found = self.gradients(loss, &params.iter().collect::<Vec<_>>());
-        let unreached: Vec<String> =
-            states.iter().zip(&found).filter(|(_, g)| g.is_none()).map(|(s, _)| s.path.to_string()).collect();
+        let unreached: Vec<String> = states
+            .iter()
+            .zip(&found)
+            .filter(|(_, g)| g.is_none())
+            .map(|(s, _)| s.path.to_string())
+            .collect();
         if !unreached.is_empty() {
-            self.fail(Error::Unreached { parameters: unreached });
+            self.fail(Error::Unreached {
+                parameters: unreached,
+            });
             return self.poison();
         }
         let grads: Vec<Tensor> = found.into_iter().flatten().collect();
         let runs = runs(&states);
-        let flat: Vec<Tensor> = runs.iter().map(|r| self.pack(&grads[r.clone()], ALIGN)).collect();
-        let squares = flat.iter().map(|g| g.square().sum(&[], false)).reduce(|a, b| a.add(&b));
+        let flat: Vec<Tensor> = runs
+            .iter()
+            .map(|r| self.pack(&grads[r.clone()], ALIGN))
+            .collect();
+        let squares = flat
+            .iter()
+            .map(|g| g.square().sum(&[], false))
+            .reduce(|a, b| a.add(&b));
         let norm = squares.map_or_else(|| self.scalar(0.0), |s| s.sqrt());
         let rate = self.run_scalar(Scalar::LearningRate(0));
         self.learning_rate(0, optimizer.learning_rate());
         for (run, grad) in runs.into_iter().zip(flat) {
             let grad = match max_norm {
-                Some(max) => grad.mul(&norm.add_scalar(1e-6).reciprocal().mul_scalar(max).clamp(f32::NEG_INFINITY, 1.0)),
+                Some(max) => grad.mul(
+                    &norm
+                        .add_scalar(1e-6)
+                        .reciprocal()
+                        .mul_scalar(max)
+                        .clamp(f32::NEG_INFINITY, 1.0),
+                ),
                 None => grad,
             };
             let states = &states[run];
-            let range = StateRange { len: span(states), ..states[0].range };
+            let range = StateRange {
+                len: span(states),
+                ..states[0].range
+            };
             let param = self.state(range, TensorType::f32([range.len]));
-            let new = optimizer.update(&Update { trace: self, param, grad, rate: rate.clone(), states });
+            let new = optimizer.update(&Update {
+                trace: self,
+                param,
+                grad,
+                rate: rate.clone(),
+                states,
+            });
             self.assign(range, &new);
         }
         norm
@@ -115,7 +162,8 @@ fn runs(states: &[State]) -> Vec<std::ops::Range<usize>> {
     for (i, s) in states.iter().enumerate() {
         let follows = i > 0 && {
             let before = &states[i - 1].range;
-            before.segment == s.range.segment && (before.offset + before.len).next_multiple_of(ALIGN) == s.range.offset
+            before.segment == s.range.segment
+                && (before.offset + before.len).next_multiple_of(ALIGN) == s.range.offset
         };
         match runs.last_mut() {
             Some(run) if follows => run.end = i + 1,

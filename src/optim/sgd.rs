@@ -21,7 +21,13 @@ pub struct Sgd {
 impl Sgd {
     /// Plain descent with the learning rate `lr`.
     pub fn new(lr: f64) -> Self {
-        Self { lr, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false }
+        Self {
+            lr,
+            momentum: 0.0,
+            dampening: 0.0,
+            weight_decay: 0.0,
+            nesterov: false,
+        }
     }
 }
 
@@ -31,16 +37,28 @@ impl Optimizer for Sgd {
     }
 
     fn update(&self, u: &Update) -> Tensor {
-        let grad = if self.weight_decay == 0.0 { u.grad.clone() } else { u.grad.add(&u.param.mul_scalar(self.weight_decay)) };
+        let grad = if self.weight_decay == 0.0 {
+            u.grad.clone()
+        } else {
+            u.grad.add(&u.param.mul_scalar(self.weight_decay))
+        };
         if self.momentum == 0.0 {
             return u.param.sub(&grad.mul(&u.rate));
         }
         let slot = u.slot("momentum_buffer");
         // The first update takes the gradient whole, whatever the dampening.
-        let share = u.of_update("sgd.share", [f64::from(self.dampening), 0.0], |n, [d, _]| if n == 1 { 1.0 } else { 1.0 - d });
+        let share = u.of_update(
+            "sgd.share",
+            [f64::from(self.dampening), 0.0],
+            |n, [d, _]| if n == 1 { 1.0 } else { 1.0 - d },
+        );
         let velocity = slot.value.mul_scalar(self.momentum).add(&grad.mul(&share));
         u.keep(&slot, &velocity);
-        let step = if self.nesterov { grad.add(&velocity.mul_scalar(self.momentum)) } else { velocity };
+        let step = if self.nesterov {
+            grad.add(&velocity.mul_scalar(self.momentum))
+        } else {
+            velocity
+        };
         u.param.sub(&step.mul(&u.rate))
     }
 }

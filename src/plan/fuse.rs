@@ -48,7 +48,9 @@ pub fn fuse(items: Items, caps: &Caps) -> Groups {
     let n = items.items.len();
     let mut users = vec![Vec::new(); n];
     for (at, item) in items.items.iter().enumerate() {
-        item.operands.iter().for_each(|o| users[o.source.0].push(at));
+        item.operands
+            .iter()
+            .for_each(|o| users[o.source.0].push(at));
     }
     let mut g = Groups {
         items,
@@ -61,7 +63,8 @@ pub fn fuse(items: Items, caps: &Caps) -> Groups {
     g.inline();
     // Assigns are ends: once everything else has a group, all readers of a state are known.
     let is_assign = |item: &Item| matches!(item.work, Work::Map(_, Some(Dest::State(_))));
-    let (ends, rest): (Vec<usize>, Vec<usize>) = (0..n).partition(|&at| is_assign(&g.items.items[at]));
+    let (ends, rest): (Vec<usize>, Vec<usize>) =
+        (0..n).partition(|&at| is_assign(&g.items.items[at]));
     for at in rest.into_iter().chain(ends) {
         g.place(at);
     }
@@ -77,12 +80,21 @@ impl Groups {
     /// computed inside of it.
     fn inline(&mut self) {
         for at in (0..self.items.items.len()).rev() {
-            let Work::Map(expr, None) = &self.item(at).work else { continue };
-            let &[user] = &self.users[at][..] else { continue };
+            let Work::Map(expr, None) = &self.item(at).work else {
+                continue;
+            };
+            let &[user] = &self.users[at][..] else {
+                continue;
+            };
             if self.items.outputs.iter().any(|o| o.0 == at) {
                 continue;
             }
-            let operand = &self.item(user).operands[self.item(user).operands.iter().position(|o| o.source.0 == at).unwrap_or(0)];
+            let operand = &self.item(user).operands[self
+                .item(user)
+                .operands
+                .iter()
+                .position(|o| o.source.0 == at)
+                .unwrap_or(0)];
             let plain = is_identity(operand, self.item(at));
             let mut chain = operand.chain.clone();
             match &self.item(user).work {
@@ -91,12 +103,15 @@ impl Groups {
                 Work::Map(_, Some(Dest::State(_))) => continue,
                 Work::Map(..) => match &self.inlined[user] {
                     Some(further) => chain.extend(further.iter().cloned()),
-                    None if plain => continue,
                     None => {}
                 },
                 _ => continue,
             }
-            if expr.uses_index() && !plain {
+            // The position that an expression speaks of must stay its own.
+            let moved = !plain
+                || self.inlined[user].is_some()
+                || matches!(self.item(user).work, Work::Reduce(_));
+            if expr.uses_index() && moved {
                 continue;
             }
             let fits = |o: &Operand| view_through(&o.layout, &chain).is_some();
@@ -114,14 +129,19 @@ impl Groups {
 
     /// The item inside of which `at` is computed.
     fn root(&self, at: usize) -> usize {
-        if self.inlined[at].is_some() { self.root(self.users[at][0]) } else { at }
+        if self.inlined[at].is_some() {
+            self.root(self.users[at][0])
+        } else {
+            at
+        }
     }
 
     /// The sources that an item loads, inlined items expanded, and whether each is loaded whole and in order.
     fn sources(&self, at: usize) -> (Vec<Source>, Vec<bool>) {
         let mut sources = Vec::new();
         let mut plain = Vec::new();
-        let mut note = |source: Source, whole: bool| match sources.iter().position(|s| *s == source) {
+        let mut note = |source: Source, whole: bool| match sources.iter().position(|s| *s == source)
+        {
             Some(k) => plain[k] &= whole,
             None => {
                 sources.push(source);
@@ -129,13 +149,18 @@ impl Groups {
             }
         };
         match &self.item(at).work {
-            Work::Kernel(_) => self.item(at).operands.iter().for_each(|o| note(o.source, false)),
-            Work::Leaf(_) | Work::Pack => {}
+            Work::Kernel(_) => self
+                .item(at)
+                .operands
+                .iter()
+                .for_each(|o| note(o.source, false)),
+            Work::Leaf(_) | Work::Scalars(_) | Work::Pack => {}
             Work::Reduce(_) | Work::Map(..) => {
                 let numel = self.item(at).outputs[0].numel();
                 for (source, load) in self.flat(at).loads {
                     let size = self.item(source.0).outputs[source.1].numel();
-                    let whole = load.layout.offset == 0 && load.layout.is_contiguous() && size == numel;
+                    let whole =
+                        load.layout.offset == 0 && load.layout.is_contiguous() && size == numel;
                     note(source, whole && matches!(self.item(at).work, Work::Map(..)));
                 }
             }
@@ -155,16 +180,30 @@ impl Groups {
         Flat { expr, loads }
     }
 
-    fn expand(&self, expr: &Expr, operands: &[Operand], through: &[Arc<dyn OpDef>], loads: &mut Vec<(Source, Load)>) -> Expr {
+    fn expand(
+        &self,
+        expr: &Expr,
+        operands: &[Operand],
+        through: &[Arc<dyn OpDef>],
+        loads: &mut Vec<(Source, Load)>,
+    ) -> Expr {
         let values: Vec<Expr> = operands
             .iter()
             .map(|o| {
                 let at = o.source.0;
-                if let (Some(chain), Work::Map(inner, _)) = (&self.inlined[at], &self.item(at).work) {
+                if let (Some(chain), Work::Map(inner, _)) = (&self.inlined[at], &self.item(at).work)
+                {
                     return self.expand(inner, &self.item(at).operands, chain, loads);
                 }
                 let layout = view_through(&o.layout, through).unwrap_or_else(|| o.layout.clone());
-                let load = (o.source, Load { operand: 0, layout, dtype: o.dtype });
+                let load = (
+                    o.source,
+                    Load {
+                        operand: 0,
+                        layout,
+                        dtype: o.dtype,
+                    },
+                );
                 let slot = loads.iter().position(|l| *l == load).unwrap_or_else(|| {
                     loads.push(load);
                     loads.len() - 1
@@ -178,19 +217,17 @@ impl Groups {
     /// Give an item its group.
     fn place(&mut self, at: usize) {
         match &self.item(at).work {
-            Work::Leaf(_) | Work::Pack => {}
+            Work::Leaf(_) | Work::Scalars(_) | Work::Pack => {}
             _ if self.inlined[at].is_some() => {}
             Work::Kernel(_) | Work::Reduce(_) => {
                 self.group_of[at] = Some(self.groups.len());
-                self.groups.push(Group { core: Some(at), members: Vec::new() });
+                self.groups.push(Group {
+                    core: Some(at),
+                    members: Vec::new(),
+                });
             }
             Work::Map(..) => {
-                let (sources, plain) = self.sources(at);
-                let mut candidates: Vec<usize> = sources.iter().filter_map(|s| self.group_of[s.0]).collect();
-                candidates.sort_unstable();
-                candidates.dedup();
-                let join = candidates.into_iter().rev().find(|&g| self.may_join(at, g, &sources, &plain));
-                let group = join.unwrap_or_else(|| {
+                let group = self.join(at).unwrap_or_else(|| {
                     self.groups.push(Group::default());
                     self.groups.len() - 1
                 });
@@ -200,10 +237,51 @@ impl Groups {
         }
     }
 
+    /// The group that an elementwise item may join, if there is one. Elementwise groups that only this item keeps apart
+    /// become one first.
+    fn join(&mut self, at: usize) -> Option<usize> {
+        let (sources, plain) = self.sources(at);
+        let mut candidates: Vec<usize> =
+            sources.iter().filter_map(|s| self.group_of[s.0]).collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        while let Some(group) = candidates.pop() {
+            for &other in candidates.iter().rev() {
+                let apart = !self.depends(group, other) && !self.depends(other, group);
+                if self.groups[other].core.is_none() && apart {
+                    let before = (self.groups.clone(), self.group_of.clone());
+                    let moved = std::mem::take(&mut self.groups[other].members);
+                    moved.iter().for_each(|&m| self.group_of[m] = Some(group));
+                    self.groups[group].members.extend(moved);
+                    self.groups[group].members.sort_unstable();
+                    if !self.same_size(group) || !self.may_join(at, group, &sources, &plain) {
+                        (self.groups, self.group_of) = before;
+                    }
+                }
+            }
+            if self.may_join(at, group, &sources, &plain) {
+                return Some(group);
+            }
+        }
+        None
+    }
+
+    fn same_size(&self, group: usize) -> bool {
+        let g = &self.groups[group];
+        let mut sizes = g
+            .core
+            .iter()
+            .chain(&g.members)
+            .map(|&m| self.item(m).outputs[0].numel());
+        sizes.next().is_none_or(|first| sizes.all(|n| n == first))
+    }
+
     fn may_join(&self, at: usize, group: usize, sources: &[Source], plain: &[bool]) -> bool {
         let g = &self.groups[group];
         let first = g.core.or(g.members.first().copied()).unwrap_or(at);
-        if self.item(first).outputs[0].numel() != self.item(at).outputs[0].numel() || self.item(at).outputs[0].numel() == 0 {
+        if self.item(first).outputs[0].numel() != self.item(at).outputs[0].numel()
+            || self.item(at).outputs[0].numel() == 0
+        {
             return false;
         }
         let takes = |core: usize| match &self.item(core).work {
@@ -215,15 +293,26 @@ impl Groups {
         }
         // What it takes from the group, it must take position by position, from the first output.
         let inside = |s: &Source| self.group_of[s.0] == Some(group);
-        if sources.iter().zip(plain).any(|(s, plain)| inside(s) && !(*plain && s.1 == 0)) {
+        if sources
+            .iter()
+            .zip(plain)
+            .any(|(s, plain)| inside(s) && !(*plain && s.1 == 0))
+        {
             return false;
         }
-        if sources.iter().any(|s| !inside(s) && self.producers(*s).any(|p| p == group || self.depends(p, group))) {
+        if sources.iter().any(|s| {
+            !inside(s)
+                && self
+                    .producers(*s)
+                    .any(|p| p == group || self.depends(p, group))
+        }) {
             return false;
         }
         if let Work::Map(_, Some(Dest::State(to))) = self.item(at).work {
             let readers = (0..self.groups.len()).filter(|&r| r != group && self.reads(r, to));
-            if readers.into_iter().any(|r| self.depends(r, group)) || !self.in_place_or_apart(group, to) {
+            if readers.into_iter().any(|r| self.depends(r, group))
+                || !self.in_place_or_apart(group, to)
+            {
                 return false;
             }
         }
@@ -237,7 +326,12 @@ impl Groups {
         match self.item(s.0).work {
             Work::Pack => {
                 let part = move |i: &&Item| matches!(i.work, Work::Map(_, Some(Dest::Pack(p, _))) if p == s.0);
-                let parts = self.items.items.iter().enumerate().filter(move |(_, i)| part(i));
+                let parts = self
+                    .items
+                    .items
+                    .iter()
+                    .enumerate()
+                    .filter(move |(_, i)| part(i));
                 Box::new(parts.filter_map(|(at, _)| self.group_of[at]))
             }
             _ => Box::new(self.group_of[s.0].into_iter()),
@@ -288,7 +382,10 @@ impl Groups {
     fn reads(&self, group: usize, to: StateRange) -> bool {
         let g = &self.groups[group];
         let hits = |s: &Source| self.state(*s).is_some_and(|r| r.overlaps(&to));
-        g.core.iter().chain(&g.members).any(|&at| self.sources(at).0.iter().any(hits))
+        g.core
+            .iter()
+            .chain(&g.members)
+            .any(|&at| self.sources(at).0.iter().any(hits))
     }
 
     /// Whether the group reads the state that is to be written position by position, or nothing of its segment: one
@@ -297,10 +394,15 @@ impl Groups {
         let g = &self.groups[group];
         g.core.iter().chain(&g.members).all(|&at| {
             let (sources, plain) = self.sources(at);
-            sources.iter().zip(plain).all(|(s, plain)| match self.state(*s) {
-                Some(range) if range.segment == to.segment => range == to && plain && Some(at) != g.core,
-                _ => true,
-            })
+            sources
+                .iter()
+                .zip(plain)
+                .all(|(s, plain)| match self.state(*s) {
+                    Some(range) if range.segment == to.segment => {
+                        range == to && plain && Some(at) != g.core
+                    }
+                    _ => true,
+                })
         })
     }
 
@@ -309,7 +411,10 @@ impl Groups {
         let at = source.0;
         let inside = |u: usize| group.members.contains(&self.root(u));
         let dest = matches!(self.item(at).work, Work::Map(_, Some(_)));
-        dest || self.items.outputs.contains(&source) || self.users[at].iter().any(|&u| !inside(u) && self.item(u).operands.iter().any(|o| o.source == source))
+        dest || self.items.outputs.contains(&source)
+            || self.users[at]
+                .iter()
+                .any(|&u| !inside(u) && self.item(u).operands.iter().any(|o| o.source == source))
     }
 
     /// Storage buffers that the group's kernel binds.
@@ -323,7 +428,13 @@ impl Groups {
         for &at in &group.members {
             let own = |s: &Source| Some(s.0) == group.core || group.members.contains(&s.0);
             loaded.extend(self.sources(at).0.into_iter().filter(|s| !own(s)));
-            count += usize::from(self.is_result(group, (at, 0)));
+            let in_place = match self.item(at).work {
+                Work::Map(_, Some(Dest::State(to))) => {
+                    loaded.iter().any(|s| self.state(*s) == Some(to))
+                }
+                _ => false,
+            };
+            count += usize::from(!in_place && self.is_result(group, (at, 0)));
         }
         loaded.sort_unstable();
         loaded.dedup();
@@ -333,7 +444,9 @@ impl Groups {
 
 /// Whether an operand is its whole source, in order.
 fn is_identity(o: &Operand, of: &Item) -> bool {
-    o.layout.offset == 0 && o.layout.is_contiguous() && o.layout.shape.numel() == of.outputs[o.source.1].numel()
+    o.layout.offset == 0
+        && o.layout.is_contiguous()
+        && o.layout.shape.numel() == of.outputs[o.source.1].numel()
 }
 
 fn view_through(layout: &Layout, chain: &[Arc<dyn OpDef>]) -> Option<Layout> {

@@ -1,8 +1,9 @@
 //! Graph to items: views become the ways in which items load, what must be contiguous is.
 
+use crate::array::Array;
 use crate::caps::Caps;
 use crate::dtype::DType;
-use crate::graph::{Graph, Leaf, StateRange, TensorType, Value};
+use crate::graph::{Graph, Leaf, Scalar, StateRange, TensorType, Value};
 use crate::op::{Kind, OpDef};
 use crate::ops::view::View;
 use crate::scalar::Expr;
@@ -40,6 +41,8 @@ pub enum Dest {
 pub enum Work {
     /// Nothing: it is there.
     Leaf(Leaf),
+    /// Nothing: values that the session computes, one word each.
+    Scalars(Vec<Scalar>),
     /// An expression at each position; operand slot `k + 1` is operand `k`.
     Map(Expr, Option<Dest>),
     /// A reduction of its operand, whose dimensions are in the order (kept, reduced).
@@ -74,13 +77,21 @@ pub struct Items {
 
 /// See the module.
 pub fn lower(graph: &Graph, caps: &Caps) -> Items {
-    let mut l = Lower { items: Vec::new(), seen: Vec::new(), graph, align: if caps.kernels { ALIGN } else { 1 } };
+    let mut l = Lower {
+        items: Vec::new(),
+        seen: Vec::new(),
+        graph,
+        align: if caps.kernels { ALIGN } else { 1 },
+    };
     for at in 0..graph.nodes.len() {
         let seen = l.node(at);
         l.seen.push(seen);
     }
     let outputs = graph.outputs.iter().map(|&v| l.output(v)).collect();
-    Items { items: l.items, outputs }
+    Items {
+        items: l.items,
+        outputs,
+    }
 }
 
 struct Lower<'a> {
@@ -95,27 +106,59 @@ impl Lower<'_> {
     fn node(&mut self, at: usize) -> Vec<Operand> {
         let graph = self.graph;
         let node = &graph.nodes[at];
-        let inputs: Vec<Operand> = node.inputs.iter().map(|v| self.seen[v.node][v.output].clone()).collect();
+        let inputs: Vec<Operand> = node
+            .inputs
+            .iter()
+            .map(|v| self.seen[v.node][v.output].clone())
+            .collect();
         let outputs = node.outputs.clone();
         let name = node.op.name().to_owned();
         match node.op.kind() {
             Kind::View => vec![self.through(inputs[0].clone(), node.op.clone())],
+            Kind::Leaf(Leaf::Scalar(scalar)) => vec![self.scalar(*scalar)],
             Kind::Leaf(leaf) => self.push(Work::Leaf(leaf.clone()), Vec::new(), outputs, name),
             Kind::Map(expr) => {
                 let shape = &outputs[0].shape;
-                let operands = inputs.into_iter().map(|o| self.expanded(o, shape)).collect();
+                let operands = inputs
+                    .into_iter()
+                    .map(|o| self.expanded(o, shape))
+                    .collect();
                 let (expr, operands) = self.without_constants(expr.clone(), operands);
-                self.push(Work::Map(expr, None), operands, outputs, name)
+                match expr.as_constant() {
+                    Some(bits) => {
+                        let array = Array::from_words([], expr.dtype(), vec![bits]);
+                        let ty = TensorType::new([], expr.dtype());
+                        let leaf = Work::Leaf(Leaf::Constant(Arc::new(array)));
+                        let mut constant = self.push(leaf, Vec::new(), vec![ty], name);
+                        vec![self.expanded(constant.remove(0), shape)]
+                    }
+                    None => self.push(Work::Map(expr, None), operands, outputs, name),
+                }
             }
             Kind::Assign(to) => {
                 let expr = Expr::load(1, outputs[0].dtype);
-                let state = matches!(self.items[inputs[0].source.0].work, Work::Leaf(Leaf::State(_)));
-                let inputs = if state { vec![self.copied(inputs[0].clone())] } else { inputs };
-                self.push(Work::Map(expr, Some(Dest::State(to))), inputs, outputs, name)
+                let state = matches!(
+                    self.items[inputs[0].source.0].work,
+                    Work::Leaf(Leaf::State(_))
+                );
+                let inputs = if state {
+                    vec![self.copied(inputs[0].clone())]
+                } else {
+                    inputs
+                };
+                self.push(
+                    Work::Map(expr, Some(Dest::State(to))),
+                    inputs,
+                    outputs,
+                    name,
+                )
             }
             Kind::Reduce(dims) => {
                 let rank = inputs[0].layout.shape.rank();
-                let order = (0..rank).filter(|d| !dims.contains(d)).chain(dims.iter().copied()).collect();
+                let order = (0..rank)
+                    .filter(|d| !dims.contains(d))
+                    .chain(dims.iter().copied())
+                    .collect();
                 let operand = self.through(inputs[0].clone(), Arc::new(View::Permute(order)));
                 self.push(Work::Reduce(node.op.clone()), vec![operand], outputs, name)
             }
@@ -127,7 +170,12 @@ impl Lower<'_> {
                     let ty = TensorType::new(o.layout.shape.clone(), o.dtype);
                     let dest = Dest::Pack(pack[0].source.0, at);
                     at += ty.numel();
-                    self.push(Work::Map(Expr::load(1, o.dtype), Some(dest)), vec![o], vec![ty], "part".to_owned());
+                    self.push(
+                        Work::Map(Expr::load(1, o.dtype), Some(dest)),
+                        vec![o],
+                        vec![ty],
+                        "part".to_owned(),
+                    );
                 }
                 pack
             }
@@ -137,7 +185,9 @@ impl Lower<'_> {
                 for (k, o) in inputs.into_iter().enumerate() {
                     operands.push(if self.is_plain(&o) {
                         o
-                    } else if let Some(absorbed) = op.absorb(k, &o.layout).filter(|_| self.starts_aligned(&o)) {
+                    } else if let Some(absorbed) =
+                        op.absorb(k, &o.layout).filter(|_| self.starts_aligned(&o))
+                    {
                         op = absorbed;
                         // The memory as it lies: the view's dimensions in the order of their strides.
                         let mut order: Vec<usize> = (0..o.layout.shape.rank()).collect();
@@ -152,7 +202,43 @@ impl Lower<'_> {
         }
     }
 
-    fn push(&mut self, work: Work, operands: Vec<Operand>, outputs: Vec<TensorType>, name: String) -> Vec<Operand> {
+    /// A scalar of the run: all of them lie together.
+    fn scalar(&mut self, scalar: Scalar) -> Operand {
+        let first = self
+            .items
+            .iter()
+            .position(|i| matches!(i.work, Work::Scalars(_)));
+        let item = first.unwrap_or_else(|| {
+            let name = "scalars".to_owned();
+            let work = Work::Scalars(Vec::new());
+            let ty = TensorType::new([0], DType::U32);
+            self.push(work, Vec::new(), vec![ty], name)[0].source.0
+        });
+        let mut offset = 0;
+        if let Work::Scalars(list) = &mut self.items[item].work {
+            list.push(scalar);
+            offset = list.len() - 1;
+        }
+        self.items[item].outputs[0].shape = [offset + 1].into();
+        let layout = Layout {
+            offset,
+            ..Layout::contiguous([])
+        };
+        Operand {
+            source: (item, 0),
+            chain: Vec::new(),
+            layout,
+            dtype: scalar.dtype(),
+        }
+    }
+
+    fn push(
+        &mut self,
+        work: Work,
+        operands: Vec<Operand>,
+        outputs: Vec<TensorType>,
+        name: String,
+    ) -> Vec<Operand> {
         let item = self.items.len();
         let operand = |(k, ty): (usize, &TensorType)| Operand {
             source: (item, k),
@@ -161,7 +247,12 @@ impl Lower<'_> {
             dtype: ty.dtype,
         };
         let seen = outputs.iter().enumerate().map(operand).collect();
-        self.items.push(Item { work, operands, outputs, name });
+        self.items.push(Item {
+            work,
+            operands,
+            outputs,
+            name,
+        });
         seen
     }
 
@@ -178,7 +269,11 @@ impl Lower<'_> {
     }
 
     fn expanded(&mut self, o: Operand, shape: &Shape) -> Operand {
-        if o.layout.shape == *shape { o } else { self.through(o, Arc::new(View::Expand(shape.clone()))) }
+        if o.layout.shape == *shape {
+            o
+        } else {
+            self.through(o, Arc::new(View::Expand(shape.clone())))
+        }
     }
 
     /// A contiguous copy of what `o` shows.
@@ -201,14 +296,32 @@ impl Lower<'_> {
     /// Constants of one element become part of the expression.
     fn without_constants(&self, expr: Expr, operands: Vec<Operand>) -> (Expr, Vec<Operand>) {
         let constant = |o: &Operand| match &self.items[o.source.0].work {
-            Work::Leaf(Leaf::Constant(a)) if a.numel() == 1 => Some(Expr::constant(a.words()[0], o.dtype)),
+            Work::Leaf(Leaf::Constant(a)) if a.numel() == 1 => {
+                Some(Expr::constant(a.words()[0], o.dtype))
+            }
             _ => None,
         };
         let constants: Vec<Option<Expr>> = operands.iter().map(constant).collect();
-        let slots: Vec<usize> = constants.iter().scan(0, |n, c| { *n += usize::from(c.is_none()); Some(*n) }).collect();
-        let expr = expr.substitute(&mut |s, dtype| constants[s - 1].clone().unwrap_or_else(|| Expr::load(slots[s - 1], dtype)));
+        let slots: Vec<usize> = constants
+            .iter()
+            .scan(0, |n, c| {
+                *n += usize::from(c.is_none());
+                Some(*n)
+            })
+            .collect();
+        let expr = expr.substitute(&mut |s, dtype| {
+            constants[s - 1]
+                .clone()
+                .unwrap_or_else(|| Expr::load(slots[s - 1], dtype))
+        });
         let mut at = 0;
-        let operands = operands.into_iter().filter(|_| { at += 1; constants[at - 1].is_none() }).collect();
+        let operands = operands
+            .into_iter()
+            .filter(|_| {
+                at += 1;
+                constants[at - 1].is_none()
+            })
+            .collect();
         (expr, operands)
     }
 
@@ -216,7 +329,13 @@ impl Lower<'_> {
     fn output(&mut self, v: Value) -> Source {
         let o = self.seen[v.node][v.output].clone();
         let item = &self.items[o.source.0];
-        let whole = o.layout.offset == 0 && item.outputs[o.source.1].numel() == o.layout.shape.numel() && o.layout.is_contiguous();
-        if whole && !matches!(item.work, Work::Leaf(_)) { o.source } else { self.copied(o).source }
+        let whole = o.layout.offset == 0
+            && item.outputs[o.source.1].numel() == o.layout.shape.numel()
+            && o.layout.is_contiguous();
+        if whole && !matches!(item.work, Work::Leaf(_) | Work::Scalars(_)) {
+            o.source
+        } else {
+            self.copied(o).source
+        }
     }
 }

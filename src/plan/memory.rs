@@ -26,7 +26,12 @@ pub struct Memory {
 impl Memory {
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.parameters + self.buffers + self.gradients + self.optimizer + self.activations + self.inputs
+        self.parameters
+            + self.buffers
+            + self.gradients
+            + self.optimizer
+            + self.activations
+            + self.inputs
     }
 
     /// Each kind's name and bytes.
@@ -82,7 +87,8 @@ impl Plan {
         }
         memory.inputs = bytes(self.upload_words.max(1)) + bytes(self.constant_words.max(1));
         if caps.kernels {
-            memory.inputs += RING as u64 * (bytes(self.upload_words.max(1)) + bytes(self.read_words()));
+            memory.inputs +=
+                RING as u64 * (bytes(self.upload_words.max(1)) + bytes(self.read_words()));
             memory.inputs += self.uniform_bytes();
         }
         memory
@@ -90,13 +96,19 @@ impl Plan {
 
     /// Words of the block in which results are read, each at a multiple of two words.
     pub(crate) fn read_words(&self) -> usize {
-        self.outputs.iter().map(|(ty, _)| ty.numel().max(1).next_multiple_of(2)).sum::<usize>().max(2)
+        self.outputs
+            .iter()
+            .map(|(ty, _)| ty.numel().max(1).next_multiple_of(2))
+            .sum::<usize>()
+            .max(2)
     }
 
     /// Bytes of all kernels' parameters.
     pub(crate) fn uniform_bytes(&self) -> u64 {
         let all = self.steps.iter().flat_map(|s| &s.kernels.dispatches);
-        all.map(|d| uniform_bytes(d.words.len())).sum::<u64>().max(256)
+        all.map(|d| uniform_bytes(d.words.len()))
+            .sum::<u64>()
+            .max(256)
     }
 }
 

@@ -17,17 +17,34 @@ impl fmt::Display for Region {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |regions: &[Region]| regions.iter().map(Region::to_string).collect::<Vec<_>>().join(", ");
+        let list = |regions: &[Region]| {
+            regions
+                .iter()
+                .map(Region::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let types: Vec<String> = self.outputs.iter().map(|o| o.ty.to_string()).collect();
         writeln!(f, "{} -> {}", self.name, types.join(", "))?;
         if !self.regions.inputs.is_empty() {
             writeln!(f, "    {:?} of {}", self.op, list(&self.regions.inputs))?;
         }
         if let Some(map) = &self.prologue {
-            writeln!(f, "    {:?} of {:?}, x = {}", self.op, map.exprs[0], list(&self.regions.prologue))?;
+            writeln!(
+                f,
+                "    {:?} of {:?}, x = {}",
+                self.op,
+                map.exprs[0],
+                list(&self.regions.prologue)
+            )?;
         }
         if !self.epilogue.is_identity() {
-            writeln!(f, "    {:?}, x = {}", self.epilogue.exprs, list(&self.regions.epilogue))?;
+            writeln!(
+                f,
+                "    {:?}, x = {}",
+                self.epilogue.exprs,
+                list(&self.regions.epilogue)
+            )?;
         }
         write!(f, "    to {}", list(&self.regions.outputs))?;
         if !self.regions.scratch.is_empty() {

@@ -16,9 +16,17 @@ pub fn schedule(groups: &Groups) -> Vec<usize> {
     }
     let first = |g: usize| {
         let group = &groups.groups[g];
-        group.core.into_iter().chain(group.members.iter().copied()).min().unwrap_or(0)
+        group
+            .core
+            .into_iter()
+            .chain(group.members.iter().copied())
+            .min()
+            .unwrap_or(0)
     };
-    let mut ready: BinaryHeap<Reverse<(usize, usize)>> = (0..n).filter(|&g| missing[g] == 0).map(|g| Reverse((first(g), g))).collect();
+    let mut ready: BinaryHeap<Reverse<(usize, usize)>> = (0..n)
+        .filter(|&g| missing[g] == 0)
+        .map(|g| Reverse((first(g), g)))
+        .collect();
     let mut order = Vec::with_capacity(n);
     while let Some(Reverse((_, g))) = ready.pop() {
         order.push(g);
@@ -30,5 +38,7 @@ pub fn schedule(groups: &Groups) -> Vec<usize> {
         }
     }
     debug_assert_eq!(order.len(), n, "groups wait for each other in a circle");
+    let empty = |g: usize| groups.groups[g].core.is_none() && groups.groups[g].members.is_empty();
+    order.retain(|&g| !empty(g));
     order
 }

@@ -11,10 +11,16 @@ pub fn dead_code(graph: Graph) -> Graph {
     for at in (0..graph.nodes.len()).rev() {
         live[at] |= graph.is_effect(at);
         if live[at] {
-            graph.nodes[at].inputs.iter().for_each(|v| live[v.node] = true);
+            graph.nodes[at]
+                .inputs
+                .iter()
+                .for_each(|v| live[v.node] = true);
         }
     }
-    rebuild(graph, |at, _, _| if live[at] { Keep::Yes } else { Keep::No })
+    rebuild(
+        graph,
+        |at, _, _| if live[at] { Keep::Yes } else { Keep::No },
+    )
 }
 
 /// With one node for what is computed several times: the same operator on the same values.
@@ -25,7 +31,10 @@ pub fn common_subexpressions(graph: Graph) -> Graph {
             return Keep::Yes;
         }
         // The type distinguishes leaves of one state under several shapes.
-        let key = (format!("{}{:?}{:?}", node.op.name(), node.op, node.outputs), node.inputs.clone());
+        let key = (
+            format!("{}{:?}{:?}", node.op.name(), node.op, node.outputs),
+            node.inputs.clone(),
+        );
         match known.get(&key) {
             Some(&at) => Keep::Is(at),
             None => {
@@ -58,6 +67,17 @@ fn rebuild(graph: Graph, mut keep: impl FnMut(usize, &crate::graph::Node, usize)
             Keep::No => {}
         }
     }
-    let outputs = graph.outputs.into_iter().map(|v| Value { node: map[v.node], ..v }).collect();
-    Graph { nodes, outputs, inputs: graph.inputs }
+    let outputs = graph
+        .outputs
+        .into_iter()
+        .map(|v| Value {
+            node: map[v.node],
+            ..v
+        })
+        .collect();
+    Graph {
+        nodes,
+        outputs,
+        inputs: graph.inputs,
+    }
 }

@@ -84,7 +84,10 @@ impl Regions {
 
 /// See the module.
 pub fn steps(groups: &Groups, order: &[usize], caps: &Caps) -> Result<Vec<Step>> {
-    order.iter().map(|&g| step(groups, &groups.groups[g], caps)).collect()
+    order
+        .iter()
+        .map(|&g| step(groups, &groups.groups[g], caps))
+        .collect()
 }
 
 fn step(groups: &Groups, group: &Group, caps: &Caps) -> Result<Step> {
@@ -99,15 +102,26 @@ fn step(groups: &Groups, group: &Group, caps: &Caps) -> Result<Step> {
             match &item(core).work {
                 Work::Kernel(op) => {
                     sources[0] = item(core).operands.iter().map(|o| o.source).collect();
-                    slices = item(core).operands.iter().map(|o| (o.layout.offset, o.layout.shape.numel())).collect();
-                    let types = item(core).operands.iter().map(|o| TensorType::new(o.layout.shape.clone(), o.dtype)).collect();
+                    slices = item(core)
+                        .operands
+                        .iter()
+                        .map(|o| (o.layout.offset, o.layout.shape.numel()))
+                        .collect();
+                    let types = item(core)
+                        .operands
+                        .iter()
+                        .map(|o| TensorType::new(o.layout.shape.clone(), o.dtype))
+                        .collect();
                     (op.clone(), types, item(core).outputs.clone())
                 }
                 Work::Reduce(op) => {
                     let mut builder = Builder::default();
                     let flat = groups.flat(core);
                     let expr = builder.add(&flat, &mut |_| None);
-                    prologue = Some(Map { exprs: vec![expr], loads: builder.loads });
+                    prologue = Some(Map {
+                        exprs: vec![expr],
+                        loads: builder.loads,
+                    });
                     sources[1] = builder.operands;
                     (op.clone(), Vec::new(), item(core).outputs.clone())
                 }
@@ -115,44 +129,85 @@ fn step(groups: &Groups, group: &Group, caps: &Caps) -> Result<Step> {
             }
         }
         None => {
-            let op = map::Map { name: "map", expr: Expr::lit(0.0) };
-            (Arc::new(op), Vec::new(), vec![TensorType::new(item(group.members[0]).outputs[0].shape.clone(), DType::F32)])
+            let op = map::Map {
+                name: "map",
+                expr: Expr::lit(0.0),
+            };
+            (
+                Arc::new(op),
+                Vec::new(),
+                vec![TensorType::new(
+                    item(group.members[0]).outputs[0].shape.clone(),
+                    DType::F32,
+                )],
+            )
         }
     };
     // Values of the members as expressions over the group's operands, slot 0 being the operator's result.
     let mut builder = Builder::default();
-    let mut values: Vec<(usize, Expr)> = group.core.iter().map(|&c| (c, Expr::load(0, item(c).outputs[0].dtype))).collect();
+    let mut values: Vec<(usize, Expr)> = group
+        .core
+        .iter()
+        .map(|&c| (c, Expr::load(0, item(c).outputs[0].dtype)))
+        .collect();
     for &at in &group.members {
         names.push(&item(at).name);
         let flat = groups.flat(at);
-        let expr = builder.add(&flat, &mut |s| values.iter().find(|v| v.0 == s.0).map(|v| v.1.clone()));
+        let expr = builder.add(&flat, &mut |s| {
+            values.iter().find(|v| v.0 == s.0).map(|v| v.1.clone())
+        });
         values.push((at, expr));
     }
     let mut outputs = Vec::new();
     let mut exprs = Vec::new();
     for (at, expr) in values {
         if groups.is_result(group, (at, 0)) {
-            let dest = if let Work::Map(_, dest) = item(at).work { dest } else { None };
-            outputs.push(Output { source: (at, 0), ty: item(at).outputs[0].clone(), dest });
+            let dest = if let Work::Map(_, dest) = item(at).work {
+                dest
+            } else {
+                None
+            };
+            outputs.push(Output {
+                source: (at, 0),
+                ty: item(at).outputs[0].clone(),
+                dest,
+            });
             exprs.push(expr);
         }
     }
     if let (Some(core), true) = (group.core, exprs.is_empty()) {
         // Only further outputs are needed; the first is computed all the same.
-        outputs.push(Output { source: (core, 0), ty: item(core).outputs[0].clone(), dest: None });
+        outputs.push(Output {
+            source: (core, 0),
+            ty: item(core).outputs[0].clone(),
+            dest: None,
+        });
         exprs.push(Expr::load(0, item(core).outputs[0].dtype));
     }
     let state = |s: &Source| match item(s.0).work {
         Work::Leaf(Leaf::State(range)) => Some(Dest::State(range)),
         _ => None,
     };
-    let in_place: Vec<Option<usize>> = outputs.iter().map(|o| o.dest.and_then(|d| builder.operands.iter().position(|s| state(s) == Some(d)))).collect();
+    let in_place: Vec<Option<usize>> = outputs
+        .iter()
+        .map(|o| {
+            o.dest
+                .and_then(|d| builder.operands.iter().position(|s| state(s) == Some(d)))
+        })
+        .collect();
     if let Some(core) = group.core {
         let rest = item(core).outputs.iter().enumerate().skip(1);
-        outputs.extend(rest.map(|(k, ty)| Output { source: (core, k), ty: ty.clone(), dest: None }));
+        outputs.extend(rest.map(|(k, ty)| Output {
+            source: (core, k),
+            ty: ty.clone(),
+            dest: None,
+        }));
     }
     sources[2] = builder.operands;
-    let epilogue = Map { exprs, loads: builder.loads };
+    let epilogue = Map {
+        exprs,
+        loads: builder.loads,
+    };
     let io = GpuIo {
         inputs: &input_types,
         outputs: &core_types,
@@ -161,9 +216,26 @@ fn step(groups: &Groups, group: &Group, caps: &Caps) -> Result<Step> {
         in_place: &in_place,
     };
     let empty = core_types.iter().all(|t| t.numel() == 0);
-    let kernels = if caps.kernels && !empty { op.gpu(&io, caps)? } else { Kernels::default() };
+    let kernels = if caps.kernels && !empty {
+        op.gpu(&io, caps)?
+    } else {
+        Kernels::default()
+    };
     let name = names.join(" + ");
-    Ok(Step { name, op, input_types, core_types, prologue, epilogue, outputs, in_place, sources, slices, regions: Regions::default(), kernels })
+    Ok(Step {
+        name,
+        op,
+        input_types,
+        core_types,
+        prologue,
+        epilogue,
+        outputs,
+        in_place,
+        sources,
+        slices,
+        regions: Regions::default(),
+        kernels,
+    })
 }
 
 /// Collects the operands of several expressions.
@@ -184,11 +256,18 @@ impl Builder {
                     return expr;
                 }
                 let operand = position(&mut self.operands, *source);
-                let slot = position(&mut self.loads, Load { operand, ..load.clone() });
+                let slot = position(
+                    &mut self.loads,
+                    Load {
+                        operand,
+                        ..load.clone()
+                    },
+                );
                 Expr::load(slot + 1, load.dtype)
             })
             .collect();
-        flat.expr.substitute(&mut |slot, _| values[slot - 1].clone())
+        flat.expr
+            .substitute(&mut |slot, _| values[slot - 1].clone())
     }
 }
 
