@@ -12,6 +12,9 @@ use crate::shape::{Layout, Shape};
 use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
 
+/// Columns from which on a workgroup, not a thread, combines a row.
+const TREE: usize = 64;
+
 /// How elements are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Combine {
@@ -170,14 +173,8 @@ impl OpDef for Reduce {
         let mut second = second
             .with_prologue(self.launch(caps, rows, chunks, 1), 1)
             .ok_or_else(no)?;
-        let redirect = |d: &mut Dispatch, from: Buf| {
-            d.bindings
-                .iter_mut()
-                .filter(|b| b.buf == from)
-                .for_each(|b| b.buf = Buf::Scratch(0))
-        };
-        redirect(&mut first, Buf::Output(0));
-        redirect(&mut second, Buf::Prologue(0));
+        first.redirect(Buf::Output(0), Buf::Scratch(0));
+        second.redirect(Buf::Prologue(0), Buf::Scratch(0));
         Ok(Kernels {
             dispatches: vec![first, second],
             scratch: vec![rows * chunks],
@@ -193,7 +190,7 @@ impl Reduce {
     /// One launch that reduces `rows` rows of `columns`, each in `chunks` parts.
     fn launch(&self, caps: &Caps, rows: usize, columns: usize, chunks: usize) -> Dispatch {
         let tasks = rows * chunks;
-        let tree = !caps.software && columns / chunks >= 64;
+        let tree = !caps.software && columns / chunks >= TREE;
         let (stem, source, threads) = if tree {
             (
                 "reduce",
@@ -358,6 +355,40 @@ impl Reduce {
                 as f32;
         }
     }
+}
+
+/// Where the results of a kernel that is cut in `parts` lie, `[n, parts]`: together for each of the `n` elements where a
+/// workgroup adds them up, else together for each part.
+pub(crate) fn parts_layout(n: usize, parts: usize) -> Layout {
+    if parts >= TREE {
+        Layout::contiguous([n, parts])
+    } else {
+        Layout::contiguous([parts, n]).permute(&[1, 0])
+    }
+}
+
+/// The launch that adds up results in scratch buffer 0, which lie as [`parts_layout`] says, and finishes as `io` wants.
+pub(crate) fn sum_of_parts(io: &GpuIo, caps: &Caps, parts: usize) -> Option<Dispatch> {
+    let n = io.outputs[0].numel();
+    let map = Map {
+        exprs: vec![Expr::arg(1)],
+        loads: vec![Load {
+            operand: 0,
+            layout: parts_layout(n, parts),
+            dtype: DType::F32,
+        }],
+    };
+    let op = Reduce {
+        combine: Combine::Sum,
+        dims: vec![1],
+    };
+    let io = GpuIo {
+        prologue: Some(&map),
+        ..*io
+    };
+    let mut d = io.with_prologue(op.launch(caps, n, parts, 1), 1)?;
+    d.redirect(Buf::Prologue(0), Buf::Scratch(0));
+    Some(d)
 }
 
 /// Reductions, as in PyTorch. `dims` empty means all dimensions; negative ones count from the end.
