@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let first = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
     for (var at = first; at < p.n; at += groups.x * groups.y * groups.z * THREADS) {
         var rest = at;
-        var from = 0u;
+        var source = 0u;
         var stride = 1u;
         var inside = true;
         for (var k = p.rank; k > 0u; k--) {
@@ -27,12 +27,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             let c = rest % dim.x - dim.y; // wraps to a large number before the first
             rest /= dim.x;
             inside = inside && c % dim.z == 0u && c / dim.z < dim.w;
-            from += c / dim.z * stride;
+            source += c / dim.z * stride;
             stride *= dim.w;
         }
         var value = bitcast<T>(p.value);
         if (inside) {
-            value = x[from];
+            value = x[source];
         }
         epilogue(at, value);
     }

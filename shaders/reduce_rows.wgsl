@@ -22,9 +22,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let end = min(start + p.length, p.columns);
         // Two levels, so that the sum of a long chunk loses little.
         var total = initial();
-        for (var from = start; from < end; from += 256u) {
+        for (var block = start; block < end; block += 256u) {
             var sum = initial();
-            for (var column = from; column < min(from + 256u, end); column++) {
+            for (var column = block; column < min(block + 256u, end); column++) {
                 sum = combine(sum, prologue(row, column));
             }
             total = combine(total, sum);

@@ -114,8 +114,39 @@ pub enum Scalar {
     MicroStep,
     /// Learning rate of a parameter group.
     LearningRate(usize),
-    /// A function of the number of this update, from 1, under its name and parameters (bits of `f64`s).
-    OfUpdate(&'static str, [u64; 2], fn(u64, [f64; 2]) -> f64),
+    /// A function of the number of this update.
+    OfUpdate(OfUpdate),
+}
+
+/// A function of the number of an optimizer's update, counted from 1, evaluated on the host in `f64`.
+#[derive(Clone, Copy)]
+pub struct OfUpdate {
+    /// Its name, which together with the parameters says which function it is.
+    pub name: &'static str,
+    /// Its parameters.
+    pub args: [f64; 2],
+    /// Its value, from the number and the parameters.
+    pub value: fn(u64, [f64; 2]) -> f64,
+}
+
+impl OfUpdate {
+    fn key(&self) -> (&'static str, [u64; 2]) {
+        (self.name, self.args.map(f64::to_bits))
+    }
+}
+
+impl PartialEq for OfUpdate {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for OfUpdate {}
+
+impl std::hash::Hash for OfUpdate {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
 }
 
 impl Scalar {
@@ -135,12 +166,7 @@ impl fmt::Debug for Scalar {
             Self::SeedHigh => f.write_str("seed_high"),
             Self::MicroStep => f.write_str("micro_step"),
             Self::LearningRate(group) => write!(f, "learning_rate.{group}"),
-            Self::OfUpdate(name, [a, b], _) => write!(
-                f,
-                "{name}({:?}, {:?})",
-                f64::from_bits(*a),
-                f64::from_bits(*b)
-            ),
+            Self::OfUpdate(f_) => write!(f, "{}{:?}", f_.name, f_.args),
         }
     }
 }

@@ -2,9 +2,11 @@
 //! replayed as one submission a step.
 
 pub mod array;
+mod atomic;
+pub mod autodiff;
 pub mod caps;
 pub mod data;
-mod atomic;
+pub mod device;
 pub mod dtype;
 pub mod error;
 pub mod fused;
@@ -12,8 +14,11 @@ pub mod graph;
 pub mod kernel;
 pub mod op;
 pub mod ops;
+pub mod optim;
+pub mod plan;
 pub mod rng;
 pub mod scalar;
+pub mod session;
 pub mod shape;
 pub mod state;
 pub mod tensor;
@@ -22,6 +27,8 @@ pub mod weights;
 pub use array::Array;
 pub use dtype::DType;
 pub use error::{Error, Result};
+pub use graph::TensorType;
+pub use session::{Function, Mode, Session, eval};
 pub use shape::Shape;
 pub use state::Params;
 pub use tensor::{Tensor, Trace};

@@ -28,6 +28,8 @@ struct Inner {
     params: Params,
     ordinals: HashMap<String, usize>,
     ranges: Vec<InputRange>,
+    states: HashMap<(StateRange, TensorType), Tensor>,
+    rates: Vec<(usize, f64)>,
 }
 
 /// What an integer argument must lie in, checked before each run.
@@ -49,6 +51,8 @@ pub struct Traced {
     pub graph: Graph,
     /// What arguments must lie in.
     pub ranges: Vec<InputRange>,
+    /// Learning rates that parameter groups start with.
+    pub learning_rates: Vec<(usize, f64)>,
 }
 
 /// A value in a trace: shape and dtype are known, elements are not.
@@ -70,6 +74,8 @@ impl Trace {
             params: params.root(),
             ordinals: HashMap::new(),
             ranges: Vec::new(),
+            states: HashMap::new(),
+            rates: Vec::new(),
         })))
     }
 
@@ -122,7 +128,13 @@ impl Trace {
 
     /// The value of a state when the run starts.
     pub fn state(&self, range: StateRange, ty: TensorType) -> Tensor {
-        self.leaf(Leaf::State(range), ty, Site::here())
+        let key = (range, ty.clone());
+        if let Some(known) = self.0.borrow().states.get(&key) {
+            return known.clone();
+        }
+        let tensor = self.leaf(Leaf::State(range), ty, Site::here());
+        self.0.borrow_mut().states.insert(key, tensor.clone());
+        tensor
     }
 
     fn leaf(&self, leaf: Leaf, ty: TensorType, site: Site) -> Tensor {
@@ -253,9 +265,9 @@ impl Trace {
         }
     }
 
-    /// Number of nodes so far.
-    pub(crate) fn len(&self) -> usize {
-        self.0.borrow().graph.nodes.len()
+    /// The learning rate that a parameter group starts with.
+    pub(crate) fn learning_rate(&self, group: usize, rate: f64) {
+        self.0.borrow_mut().rates.push((group, rate));
     }
 
     /// A copy of a node, for autodiff.
@@ -289,11 +301,15 @@ impl Trace {
                 .ok_or_else(foreign)
         };
         let outputs = outputs.iter().map(mine).collect::<Result<_, _>>()?;
+        inner.states.clear(); // each holds the trace
         let mut graph = std::mem::take(&mut inner.graph);
         graph.outputs = outputs;
+        let ranges = std::mem::take(&mut inner.ranges);
+        let learning_rates = std::mem::take(&mut inner.rates);
         Ok(Traced {
             graph,
-            ranges: std::mem::take(&mut inner.ranges),
+            ranges,
+            learning_rates,
         })
     }
 }

@@ -12,6 +12,8 @@ pub struct Program {
     insts: Vec<Inst>,
     dtypes: Vec<DType>,
     results: Vec<Reg>,
+    /// Whether loads that are themselves results must be copied: another result may take their operand's memory.
+    copies: bool,
 }
 
 impl std::fmt::Debug for Inst {
@@ -41,6 +43,7 @@ impl Program {
             dtypes: types(&insts),
             insts,
             results,
+            copies: exprs.len() > 1,
         }
     }
 
@@ -78,7 +81,13 @@ impl Program {
             let out = &mut regs.words[r * BLOCK..r * BLOCK + len];
             let mut at = out.as_ptr();
             match *inst {
-                Inst::Load(slot, _) => at = load(slot as usize, out).unwrap_or(at),
+                Inst::Load(slot, _) => match load(slot as usize, out) {
+                    // SAFETY: promised by the caller.
+                    Some(there) if self.copies && self.results.contains(&(r as Reg)) => unsafe {
+                        std::ptr::copy_nonoverlapping(there, out.as_mut_ptr(), len);
+                    },
+                    there => at = there.unwrap_or(at),
+                },
                 Inst::Const(bits, _) => out.fill(bits),
                 Inst::Index => out
                     .iter_mut()
@@ -114,6 +123,7 @@ pub(super) fn constant(insts: &[Inst]) -> u32 {
         insts: insts.to_vec(),
         dtypes: types(insts),
         results: Vec::new(),
+        copies: false,
     };
     let mut regs = Registers::default();
     // SAFETY: there are no loads, and the value lies in `regs`.

@@ -1,0 +1,97 @@
+//! Which device to take.
+
+use super::{CpuDevice, Device};
+use crate::error::{Error, Result};
+
+/// A kind of device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeviceKind {
+    /// The CPU.
+    Cpu,
+    /// A GPU, through wgpu; also a software adapter.
+    Gpu,
+    /// A GPU and the CPU, compared step by step.
+    Lockstep,
+}
+
+impl std::str::FromStr for DeviceKind {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        match s {
+            "cpu" => Ok(Self::Cpu),
+            "gpu" => Ok(Self::Gpu),
+            "lockstep" => Ok(Self::Lockstep),
+            _ => Err(Error::Adapter(format!(
+                "there is no device '{s}': cpu, gpu, lockstep, or leave it out for the best"
+            ))),
+        }
+    }
+}
+
+/// How to open a device.
+#[derive(Debug, Clone, Default)]
+pub struct DeviceOptions {
+    /// Which kind; by default `WGRAD_DEVICE`, else a hardware GPU if there is one, else the CPU.
+    pub kind: Option<DeviceKind>,
+    /// Hold the device to WebGPU's default limits and no optional features.
+    pub default_limits: bool,
+    /// Workgroups along one dimension, lowered for tests.
+    pub max_workgroups: Option<u32>,
+    /// Keep the runtime checks of shaders; by default only in builds with debug assertions.
+    pub checked: Option<bool>,
+    /// Most bytes of buffers; by default what the backend reports.
+    pub memory_limit: Option<u64>,
+}
+
+/// Open a device, and say in one line which and why.
+///
+/// # Errors
+/// [`Error::Adapter`] where what was asked for does not exist.
+pub fn choose(options: &DeviceOptions) -> Result<(Box<dyn Device>, String)> {
+    let asked = match (options.kind, std::env::var("WGRAD_DEVICE")) {
+        (Some(kind), _) => Some((kind, "as asked")),
+        (None, Ok(name)) if !name.is_empty() => Some((name.parse()?, "by WGRAD_DEVICE")),
+        _ => None,
+    };
+    let (device, why): (Box<dyn Device>, String) = match asked {
+        Some((DeviceKind::Cpu, why)) => (Box::new(CpuDevice::new()), why.to_owned()),
+        #[cfg(feature = "gpu")]
+        Some((DeviceKind::Gpu, why)) => (
+            Box::new(super::GpuDevice::open(options, true)?),
+            why.to_owned(),
+        ),
+        #[cfg(feature = "gpu")]
+        Some((DeviceKind::Lockstep, why)) => {
+            (Box::new(super::Lockstep::open(options)?), why.to_owned())
+        }
+        #[cfg(not(feature = "gpu"))]
+        Some((_, why)) => {
+            return Err(Error::Adapter(format!(
+                "{why}: this build has no GPU device (feature `gpu`)"
+            )));
+        }
+        None => best(options),
+    };
+    let line = format!("device: {} ({why})", device.name());
+    Ok((device, line))
+}
+
+#[cfg(feature = "gpu")]
+fn best(options: &DeviceOptions) -> (Box<dyn Device>, String) {
+    match super::GpuDevice::open(options, false) {
+        Ok(gpu) => (Box::new(gpu), "the best hardware adapter".to_owned()),
+        Err(error) => (
+            Box::new(CpuDevice::new()),
+            format!("no GPU to use: {error}"),
+        ),
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+fn best(_: &DeviceOptions) -> (Box<dyn Device>, String) {
+    (
+        Box::new(CpuDevice::new()),
+        "this build has no GPU device".to_owned(),
+    )
+}

@@ -1,0 +1,414 @@
+//! Items to groups: elementwise items join the operator whose result they take (its epilogue), the reduction that
+//! takes theirs (its prologue), or each other. A group becomes a step.
+
+use super::lower::{Dest, Item, Items, Operand, Source, Work};
+use crate::caps::Caps;
+use crate::fused::Load;
+use crate::graph::{Leaf, StateRange};
+use crate::op::OpDef;
+use crate::scalar::Expr;
+use crate::shape::Layout;
+use std::sync::Arc;
+
+/// Items that become one step.
+#[derive(Debug, Default, Clone)]
+pub struct Group {
+    /// The operator; a group of elementwise items has none.
+    pub core: Option<usize>,
+    /// Elementwise items on its result, or on each other's, in order.
+    pub members: Vec<usize>,
+}
+
+/// An expression over sources, each seen through a layout.
+#[derive(Debug, Clone)]
+pub struct Flat {
+    /// The expression; operand slot `k + 1` is `loads[k]`.
+    pub expr: Expr,
+    /// What it loads.
+    pub loads: Vec<(Source, Load)>,
+}
+
+/// The groups, and what is needed to make steps of them.
+#[derive(Debug)]
+pub struct Groups {
+    /// The lowered graph.
+    pub items: Items,
+    /// The groups, in the order of their first items.
+    pub groups: Vec<Group>,
+    /// The group that computes an item, if one does.
+    pub group_of: Vec<Option<usize>>,
+    /// For items computed inside of their only consumer: the views from their shape to the consumer's.
+    inlined: Vec<Option<Vec<Arc<dyn OpDef>>>>,
+    users: Vec<Vec<usize>>,
+    limit: usize,
+}
+
+/// See the module.
+pub fn fuse(items: Items, caps: &Caps) -> Groups {
+    let n = items.items.len();
+    let mut users = vec![Vec::new(); n];
+    for (at, item) in items.items.iter().enumerate() {
+        item.operands
+            .iter()
+            .for_each(|o| users[o.source.0].push(at));
+    }
+    let mut g = Groups {
+        items,
+        groups: Vec::new(),
+        group_of: vec![None; n],
+        inlined: vec![None; n],
+        users,
+        limit: caps.storage_buffers,
+    };
+    g.inline();
+    // Assigns are ends: once everything else has a group, all readers of a state are known.
+    let is_assign = |item: &Item| matches!(item.work, Work::Map(_, Some(Dest::State(_))));
+    let (ends, rest): (Vec<usize>, Vec<usize>) =
+        (0..n).partition(|&at| is_assign(&g.items.items[at]));
+    for at in rest.into_iter().chain(ends) {
+        g.place(at);
+    }
+    g
+}
+
+impl Groups {
+    fn item(&self, at: usize) -> &Item {
+        &self.items.items[at]
+    }
+
+    /// Elementwise items with one consumer, an elementwise item that sees them through views or a reduction, are
+    /// computed inside of it.
+    fn inline(&mut self) {
+        for at in (0..self.items.items.len()).rev() {
+            let Work::Map(expr, None) = &self.item(at).work else {
+                continue;
+            };
+            let &[user] = &self.users[at][..] else {
+                continue;
+            };
+            if self.items.outputs.iter().any(|o| o.0 == at) {
+                continue;
+            }
+            let operand = &self.item(user).operands[self
+                .item(user)
+                .operands
+                .iter()
+                .position(|o| o.source.0 == at)
+                .unwrap_or(0)];
+            let plain = is_identity(operand, self.item(at));
+            let mut chain = operand.chain.clone();
+            match &self.item(user).work {
+                Work::Reduce(_) => {}
+                // What replaces a state must be seen as it is, to know whether it can be written in place.
+                Work::Map(_, Some(Dest::State(_))) => continue,
+                Work::Map(..) => match &self.inlined[user] {
+                    Some(further) => chain.extend(further.iter().cloned()),
+                    None => {}
+                },
+                _ => continue,
+            }
+            if expr.uses_index() && !plain {
+                continue;
+            }
+            let fits = |o: &Operand| view_through(&o.layout, &chain).is_some();
+            if !self.item(at).operands.iter().all(fits) || self.item(at).operands.is_empty() {
+                continue;
+            }
+            self.inlined[at] = Some(chain);
+            let root = self.root(at);
+            let (sources, _) = self.sources(root);
+            if sources.len() + 3 > self.limit {
+                self.inlined[at] = None;
+            }
+        }
+    }
+
+    /// The item inside of which `at` is computed.
+    fn root(&self, at: usize) -> usize {
+        if self.inlined[at].is_some() {
+            self.root(self.users[at][0])
+        } else {
+            at
+        }
+    }
+
+    /// The sources that an item loads, inlined items expanded, and whether each is loaded whole and in order.
+    fn sources(&self, at: usize) -> (Vec<Source>, Vec<bool>) {
+        let mut sources = Vec::new();
+        let mut plain = Vec::new();
+        let mut note = |source: Source, whole: bool| match sources.iter().position(|s| *s == source)
+        {
+            Some(k) => plain[k] &= whole,
+            None => {
+                sources.push(source);
+                plain.push(whole);
+            }
+        };
+        match &self.item(at).work {
+            Work::Kernel(_) => self
+                .item(at)
+                .operands
+                .iter()
+                .for_each(|o| note(o.source, false)),
+            Work::Leaf(_) | Work::Pack => {}
+            Work::Reduce(_) | Work::Map(..) => {
+                let numel = self.item(at).outputs[0].numel();
+                for (source, load) in self.flat(at).loads {
+                    let size = self.item(source.0).outputs[source.1].numel();
+                    let whole =
+                        load.layout.offset == 0 && load.layout.is_contiguous() && size == numel;
+                    note(source, whole && matches!(self.item(at).work, Work::Map(..)));
+                }
+            }
+        }
+        (sources, plain)
+    }
+
+    /// What an elementwise item, or the operand of a reduction, computes from sources.
+    pub fn flat(&self, at: usize) -> Flat {
+        let mut loads = Vec::new();
+        let item = self.item(at);
+        let expr = match &item.work {
+            Work::Map(expr, _) => expr.clone(),
+            _ => Expr::load(1, item.operands[0].dtype),
+        };
+        let expr = self.expand(&expr, &item.operands, &[], &mut loads);
+        Flat { expr, loads }
+    }
+
+    fn expand(
+        &self,
+        expr: &Expr,
+        operands: &[Operand],
+        through: &[Arc<dyn OpDef>],
+        loads: &mut Vec<(Source, Load)>,
+    ) -> Expr {
+        let values: Vec<Expr> = operands
+            .iter()
+            .map(|o| {
+                let at = o.source.0;
+                if let (Some(chain), Work::Map(inner, _)) = (&self.inlined[at], &self.item(at).work)
+                {
+                    return self.expand(inner, &self.item(at).operands, chain, loads);
+                }
+                let layout = view_through(&o.layout, through).unwrap_or_else(|| o.layout.clone());
+                let load = (
+                    o.source,
+                    Load {
+                        operand: 0,
+                        layout,
+                        dtype: o.dtype,
+                    },
+                );
+                let slot = loads.iter().position(|l| *l == load).unwrap_or_else(|| {
+                    loads.push(load);
+                    loads.len() - 1
+                });
+                Expr::load(slot + 1, o.dtype)
+            })
+            .collect();
+        expr.substitute(&mut |slot, _| values[slot - 1].clone())
+    }
+
+    /// Give an item its group.
+    fn place(&mut self, at: usize) {
+        match &self.item(at).work {
+            Work::Leaf(_) | Work::Pack => {}
+            _ if self.inlined[at].is_some() => {}
+            Work::Kernel(_) | Work::Reduce(_) => {
+                self.group_of[at] = Some(self.groups.len());
+                self.groups.push(Group {
+                    core: Some(at),
+                    members: Vec::new(),
+                });
+            }
+            Work::Map(..) => {
+                let (sources, plain) = self.sources(at);
+                let mut candidates: Vec<usize> =
+                    sources.iter().filter_map(|s| self.group_of[s.0]).collect();
+                candidates.sort_unstable();
+                candidates.dedup();
+                let join = candidates
+                    .into_iter()
+                    .rev()
+                    .find(|&g| self.may_join(at, g, &sources, &plain));
+                let group = join.unwrap_or_else(|| {
+                    self.groups.push(Group::default());
+                    self.groups.len() - 1
+                });
+                self.groups[group].members.push(at);
+                self.group_of[at] = Some(group);
+            }
+        }
+    }
+
+    fn may_join(&self, at: usize, group: usize, sources: &[Source], plain: &[bool]) -> bool {
+        let g = &self.groups[group];
+        let first = g.core.or(g.members.first().copied()).unwrap_or(at);
+        if self.item(first).outputs[0].numel() != self.item(at).outputs[0].numel()
+            || self.item(at).outputs[0].numel() == 0
+        {
+            return false;
+        }
+        let takes = |core: usize| match &self.item(core).work {
+            Work::Kernel(op) => op.takes_epilogue(),
+            _ => true,
+        };
+        if !g.core.is_none_or(takes) {
+            return false;
+        }
+        // What it takes from the group, it must take position by position, from the first output.
+        let inside = |s: &Source| self.group_of[s.0] == Some(group);
+        if sources
+            .iter()
+            .zip(plain)
+            .any(|(s, plain)| inside(s) && !(*plain && s.1 == 0))
+        {
+            return false;
+        }
+        if sources.iter().any(|s| {
+            !inside(s)
+                && self
+                    .producers(*s)
+                    .any(|p| p == group || self.depends(p, group))
+        }) {
+            return false;
+        }
+        if let Work::Map(_, Some(Dest::State(to))) = self.item(at).work {
+            let readers = (0..self.groups.len()).filter(|&r| r != group && self.reads(r, to));
+            if readers.into_iter().any(|r| self.depends(r, group))
+                || !self.in_place_or_apart(group, to)
+            {
+                return false;
+            }
+        }
+        let mut joined = g.clone();
+        joined.members.push(at);
+        self.bindings(&joined) <= self.limit
+    }
+
+    /// The groups that write a source.
+    fn producers(&self, s: Source) -> Box<dyn Iterator<Item = usize> + '_> {
+        match self.item(s.0).work {
+            Work::Pack => {
+                let part = move |i: &&Item| matches!(i.work, Work::Map(_, Some(Dest::Pack(p, _))) if p == s.0);
+                let parts = self
+                    .items
+                    .items
+                    .iter()
+                    .enumerate()
+                    .filter(move |(_, i)| part(i));
+                Box::new(parts.filter_map(|(at, _)| self.group_of[at]))
+            }
+            _ => Box::new(self.group_of[s.0].into_iter()),
+        }
+    }
+
+    /// The groups that must run before `group`: those whose results it loads, and the readers of states it replaces.
+    pub fn before(&self, group: usize) -> Vec<usize> {
+        let g = &self.groups[group];
+        let mut before = Vec::new();
+        for &at in g.core.iter().chain(&g.members) {
+            for s in self.sources(at).0 {
+                before.extend(self.producers(s));
+            }
+            if let Work::Map(_, Some(Dest::State(to))) = self.item(at).work {
+                before.extend((0..self.groups.len()).filter(|&r| self.reads(r, to)));
+            }
+        }
+        before.sort_unstable();
+        before.dedup();
+        before.retain(|&b| b != group);
+        before
+    }
+
+    fn depends(&self, group: usize, on: usize) -> bool {
+        let mut seen = vec![false; self.groups.len()];
+        let mut open = vec![group];
+        while let Some(at) = open.pop() {
+            for b in self.before(at) {
+                if b == on {
+                    return true;
+                }
+                if !std::mem::replace(&mut seen[b], true) {
+                    open.push(b);
+                }
+            }
+        }
+        false
+    }
+
+    fn state(&self, s: Source) -> Option<StateRange> {
+        match self.item(s.0).work {
+            Work::Leaf(Leaf::State(range)) => Some(range),
+            _ => None,
+        }
+    }
+
+    fn reads(&self, group: usize, to: StateRange) -> bool {
+        let g = &self.groups[group];
+        let hits = |s: &Source| self.state(*s).is_some_and(|r| r.overlaps(&to));
+        g.core
+            .iter()
+            .chain(&g.members)
+            .any(|&at| self.sources(at).0.iter().any(hits))
+    }
+
+    /// Whether the group reads the state that is to be written position by position, or nothing of its segment: one
+    /// kernel may not see a buffer both as read-only and as written.
+    fn in_place_or_apart(&self, group: usize, to: StateRange) -> bool {
+        let g = &self.groups[group];
+        g.core.iter().chain(&g.members).all(|&at| {
+            let (sources, plain) = self.sources(at);
+            sources
+                .iter()
+                .zip(plain)
+                .all(|(s, plain)| match self.state(*s) {
+                    Some(range) if range.segment == to.segment => {
+                        range == to && plain && Some(at) != g.core
+                    }
+                    _ => true,
+                })
+        })
+    }
+
+    /// Whether a source of the group is needed outside of it, or is where it is for its own sake.
+    pub fn is_result(&self, group: &Group, source: Source) -> bool {
+        let at = source.0;
+        let inside = |u: usize| group.members.contains(&self.root(u));
+        let dest = matches!(self.item(at).work, Work::Map(_, Some(_)));
+        dest || self.items.outputs.contains(&source)
+            || self.users[at]
+                .iter()
+                .any(|&u| !inside(u) && self.item(u).operands.iter().any(|o| o.source == source))
+    }
+
+    /// Storage buffers that the group's kernel binds.
+    fn bindings(&self, group: &Group) -> usize {
+        let mut loaded: Vec<Source> = Vec::new();
+        let mut count = 0;
+        if let Some(core) = group.core {
+            count += self.sources(core).0.len() + self.item(core).outputs.len() - 1;
+            count += usize::from(self.is_result(group, (core, 0)));
+        }
+        for &at in &group.members {
+            let own = |s: &Source| Some(s.0) == group.core || group.members.contains(&s.0);
+            loaded.extend(self.sources(at).0.into_iter().filter(|s| !own(s)));
+            count += usize::from(self.is_result(group, (at, 0)));
+        }
+        loaded.sort_unstable();
+        loaded.dedup();
+        count + loaded.len()
+    }
+}
+
+/// Whether an operand is its whole source, in order.
+fn is_identity(o: &Operand, of: &Item) -> bool {
+    o.layout.offset == 0
+        && o.layout.is_contiguous()
+        && o.layout.shape.numel() == of.outputs[o.source.1].numel()
+}
+
+fn view_through(layout: &Layout, chain: &[Arc<dyn OpDef>]) -> Option<Layout> {
+    chain.iter().try_fold(layout.clone(), |l, v| v.view(&l))
+}

@@ -1,0 +1,491 @@
+//! A session: a device, the state that lives on it, and functions compiled for it.
+
+use crate::array::Array;
+use crate::device::{self, Counters, Device, DeviceOptions, PlanId, Ticket};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Scalar, TensorType};
+use crate::plan::{Memory, Plan};
+use crate::state::{self, Params, State};
+use crate::tensor::{InputRange, Tensor, Trace};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Plans that a function keeps for different shapes; the least recently used one goes first.
+const PLANS: usize = 32;
+
+/// Whether layers behave as in training, and states change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Dropout drops, statistics are updated, optimizers run.
+    #[default]
+    Train,
+    /// Nothing changes.
+    Eval,
+}
+
+/// A device, the states that live on it, and what a run needs besides its arguments: step and learning rates.
+pub struct Session {
+    device: Box<dyn Device>,
+    params: Params,
+    banner: String,
+    written: usize,
+    micro_step: u32,
+    updates: u64,
+    rates: BTreeMap<usize, f64>,
+    upload: Vec<u32>,
+    memory_limit: Option<u64>,
+}
+
+/// A function of tensors, compiled for the shapes that it was called with.
+pub struct Function<'f> {
+    trace: Body<'f>,
+    mode: Mode,
+    plans: Vec<Compiled>,
+    compiled: usize,
+}
+
+type Body<'f> = Box<dyn Fn(&Trace, &[Tensor]) -> Vec<Tensor> + Send + 'f>;
+
+struct Compiled {
+    inputs: Vec<TensorType>,
+    id: PlanId,
+    plan: Arc<Plan>,
+    ranges: Vec<InputRange>,
+    updates: bool,
+}
+
+/// The results of a run that has been submitted.
+#[must_use = "read it with Session::read, or drop it with Session::discard"]
+pub struct Pending {
+    ticket: Ticket,
+    types: Vec<TensorType>,
+}
+
+impl Session {
+    /// A session on the device that [`device::choose`] takes, with the state of `params` on it.
+    ///
+    /// # Errors
+    /// No such device; a parameter that could not be made; memory.
+    pub fn new(params: &Params) -> Result<Self> {
+        Self::with_options(params, &DeviceOptions::default())
+    }
+
+    /// A session on the device that `options` ask for.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn with_options(params: &Params, options: &DeviceOptions) -> Result<Self> {
+        let (device, banner) = device::choose(options)?;
+        let mut session = Self::on(device, params)?;
+        session.banner = banner;
+        session.memory_limit = options.memory_limit;
+        Ok(session)
+    }
+
+    /// A session on `device`.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn on(device: Box<dyn Device>, params: &Params) -> Result<Self> {
+        let banner = format!("device: {}", device.name());
+        let mut session = Self {
+            device,
+            params: params.root(),
+            banner,
+            written: 0,
+            micro_step: 0,
+            updates: 0,
+            rates: BTreeMap::new(),
+            upload: Vec::new(),
+            memory_limit: None,
+        };
+        session.sync()?;
+        Ok(session)
+    }
+
+    /// One line: which device was taken and why.
+    pub fn banner(&self) -> &str {
+        &self.banner
+    }
+
+    /// The device.
+    pub fn device(&self) -> &dyn Device {
+        self.device.as_ref()
+    }
+
+    /// The parameters and other state.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Put states that are new on the device.
+    fn sync(&mut self) -> Result<()> {
+        state::check(&self.params)?;
+        for (index, segment) in self.params.segments().iter().enumerate() {
+            self.device.segment(index, segment)?;
+        }
+        let states = self.params.all();
+        for s in &states[self.written..] {
+            if s.range.len > 0 {
+                self.device.write_state(s.range, s.init.words())?;
+            }
+        }
+        self.written = states.len();
+        Ok(())
+    }
+
+    /// Compile `body` for arguments of the types `inputs`. It is traced now, and again when a run brings other shapes.
+    ///
+    /// # Errors
+    /// The first misuse in the trace; parameters that the loss does not reach; what the device cannot do or hold.
+    pub fn compile<'f>(
+        &mut self,
+        mode: Mode,
+        inputs: &[TensorType],
+        body: impl Fn(&Trace, &[Tensor]) -> Vec<Tensor> + Send + 'f,
+    ) -> Result<Function<'f>> {
+        let mut function = Function {
+            trace: Box::new(body),
+            mode,
+            plans: Vec::new(),
+            compiled: 0,
+        };
+        self.plan_for(&mut function, inputs)?;
+        Ok(function)
+    }
+
+    /// The index of the function's plan for `inputs`, compiled if there is none.
+    fn plan_for(&mut self, f: &mut Function, inputs: &[TensorType]) -> Result<()> {
+        if let Some(at) = f.plans.iter().position(|p| p.inputs == inputs) {
+            f.plans[at..].rotate_left(1); // the last one is the one in use
+            return Ok(());
+        }
+        if f.plans.len() == PLANS {
+            self.device.unload(f.plans.remove(0).id);
+        }
+        let trace = Trace::new(&self.params, f.mode == Mode::Train);
+        let arguments: Vec<Tensor> = inputs.iter().map(|ty| trace.input(ty.clone())).collect();
+        self.params.seal(f.compiled > 0);
+        let outputs = (f.trace)(&trace, &arguments);
+        self.params.seal(false);
+        state::check(&self.params)?;
+        drop(arguments);
+        let traced = trace.finish(&outputs)?;
+        for (group, rate) in traced.learning_rates {
+            self.rates.entry(group).or_insert(rate);
+        }
+        let compiled = self.load(traced.graph, inputs, traced.ranges)?;
+        f.plans.push(compiled);
+        f.compiled += 1;
+        Ok(())
+    }
+
+    fn load(
+        &mut self,
+        graph: Graph,
+        inputs: &[TensorType],
+        ranges: Vec<InputRange>,
+    ) -> Result<Compiled> {
+        let plan = Arc::new(Plan::compile(graph, self.device.caps())?);
+        let memory = plan.memory(&self.params.segments(), self.device.caps());
+        if self
+            .memory_limit
+            .is_some_and(|limit| memory.total() > limit)
+        {
+            let limit = crate::plan::human(self.memory_limit.unwrap_or(0));
+            return Err(Error::OutOfMemory(format!(
+                "the plan needs more than the limit of {limit}:\n{memory}"
+            )));
+        }
+        self.sync()?;
+        let id = self.device.load(plan.clone())?;
+        let updates = plan
+            .scalars
+            .iter()
+            .any(|(s, _)| matches!(s, Scalar::LearningRate(_)));
+        Ok(Compiled {
+            inputs: inputs.to_vec(),
+            id,
+            plan,
+            ranges,
+            updates,
+        })
+    }
+
+    /// Run `f` and wait for its results.
+    ///
+    /// # Errors
+    /// Arguments that do not fit; whatever compiling for new shapes returns; the device's failures.
+    pub fn run(&mut self, f: &mut Function, inputs: &[&Array]) -> Result<Vec<Array>> {
+        let pending = self.submit(f, inputs)?;
+        self.read(pending)
+    }
+
+    /// [`Session::run`] without blocking.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub async fn run_async(
+        &mut self,
+        f: &mut Function<'_>,
+        inputs: &[&Array],
+    ) -> Result<Vec<Array>> {
+        let pending = self.submit(f, inputs)?;
+        self.read_async(pending).await
+    }
+
+    /// Start a run of `f`; later runs may start before its results are read.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn submit(&mut self, f: &mut Function, inputs: &[&Array]) -> Result<Pending> {
+        let types: Vec<TensorType> = inputs.iter().map(|a| TensorType::of(a)).collect();
+        f.check(&types)?;
+        self.plan_for(f, &types)?;
+        let Some(compiled) = f.plans.last() else {
+            return Err(Error::argument("the function has no plan"));
+        };
+        compiled
+            .ranges
+            .iter()
+            .try_for_each(|r| check_range(r, inputs))?;
+        let plan = &compiled.plan;
+        self.upload
+            .resize(plan.upload_words.max(self.upload.len()), 0);
+        for (array, (_, region)) in inputs.iter().zip(&plan.inputs) {
+            self.upload[region.offset..region.offset + array.numel()]
+                .copy_from_slice(array.words());
+        }
+        for (scalar, region) in &plan.scalars {
+            self.upload[region.offset] = self.scalar(*scalar);
+        }
+        let ticket = self
+            .device
+            .submit(compiled.id, &self.upload[..plan.upload_words])?;
+        if f.mode == Mode::Train {
+            self.micro_step = self.micro_step.wrapping_add(1);
+            self.updates += u64::from(compiled.updates);
+        }
+        Ok(Pending {
+            ticket,
+            types: plan.outputs.iter().map(|o| o.0.clone()).collect(),
+        })
+    }
+
+    /// Wait for the results of a run.
+    ///
+    /// # Errors
+    /// The device's failures.
+    pub fn read(&mut self, pending: Pending) -> Result<Vec<Array>> {
+        pollster::block_on(self.read_async(pending))
+    }
+
+    /// [`Session::read`] without blocking.
+    ///
+    /// # Errors
+    /// As [`Session::read`].
+    pub async fn read_async(&mut self, pending: Pending) -> Result<Vec<Array>> {
+        let words = self.device.read(pending.ticket).await?;
+        let array = |(w, ty): (Vec<u32>, TensorType)| Array::from_words(ty.shape, ty.dtype, w);
+        Ok(words.into_iter().zip(pending.types).map(array).collect())
+    }
+
+    /// Drop the results of a run.
+    pub fn discard(&mut self, pending: Pending) {
+        self.device.discard(pending.ticket);
+    }
+
+    /// The bits of a scalar for the next run.
+    fn scalar(&self, scalar: Scalar) -> u32 {
+        let seed = self.params.seed();
+        match scalar {
+            Scalar::SeedLow => seed as u32,
+            Scalar::SeedHigh => (seed >> 32) as u32,
+            Scalar::MicroStep => self.micro_step,
+            Scalar::LearningRate(group) => (self.learning_rate_of(group) as f32).to_bits(),
+            Scalar::OfUpdate(f) => ((f.value)(self.updates + 1, f.args) as f32).to_bits(),
+        }
+    }
+
+    /// Updates that optimizers have made.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Runs of training functions so far: the counter behind random numbers.
+    pub fn micro_step(&self) -> u32 {
+        self.micro_step
+    }
+
+    /// Continue from these counts, as after a stop.
+    pub fn set_counts(&mut self, updates: u64, micro_step: u32) {
+        self.updates = updates;
+        self.micro_step = micro_step;
+    }
+
+    /// The learning rate of the first parameter group.
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate_of(0)
+    }
+
+    fn learning_rate_of(&self, group: usize) -> f64 {
+        self.rates.get(&group).copied().unwrap_or(0.0)
+    }
+
+    /// Set the learning rate of the first parameter group, from the next run on.
+    pub fn set_learning_rate(&mut self, rate: f64) {
+        self.rates.insert(0, rate);
+    }
+
+    /// The value of the state at `path`.
+    ///
+    /// # Errors
+    /// No such state; the device's failures.
+    pub fn get(&mut self, path: &str) -> Result<Array> {
+        let state = self.find(path)?;
+        Ok(self.get_all(&[state])?.swap_remove(0))
+    }
+
+    /// The values of states, in one read.
+    ///
+    /// # Errors
+    /// The device's failures.
+    pub fn get_all(&mut self, states: &[State]) -> Result<Vec<Array>> {
+        self.sync()?;
+        let ranges: Vec<_> = states.iter().map(|s| s.range).collect();
+        let words = pollster::block_on(self.device.read_states(&ranges))?;
+        Ok(words
+            .into_iter()
+            .zip(states)
+            .map(|(w, s)| Array::from_words(s.shape.clone(), s.dtype, w))
+            .collect())
+    }
+
+    /// Replace the value of the state at `path`.
+    ///
+    /// # Errors
+    /// No such state; another shape or dtype.
+    pub fn set(&mut self, path: &str, value: &Array) -> Result<()> {
+        let state = self.find(path)?;
+        if *value.shape() != state.shape || value.dtype() != state.dtype {
+            let (is, came) = (
+                TensorType::new(state.shape, state.dtype),
+                TensorType::of(value),
+            );
+            return Err(Error::argument(format!("{path} is {is}, {came} came")));
+        }
+        self.sync()?;
+        self.device.write_state(state.range, value.words())
+    }
+
+    fn find(&self, path: &str) -> Result<State> {
+        self.params
+            .get(path)
+            .ok_or_else(|| Error::argument(format!("there is no parameter {path}")))
+    }
+
+    /// What the device has done so far.
+    pub fn counters(&self) -> Counters {
+        self.device.counters()
+    }
+
+    /// The memory that the device holds.
+    pub fn memory(&self) -> Memory {
+        self.device.memory()
+    }
+
+    /// The memory that `f` needs for the shapes of its last run, predicted from its plan.
+    pub fn predicted_memory(&self, f: &Function) -> Memory {
+        f.plan().map_or_else(Memory::default, |p| {
+            p.memory(&self.params.segments(), self.device.caps())
+        })
+    }
+
+    /// Forget the plans of a function.
+    pub fn forget(&mut self, f: Function) {
+        f.plans.iter().for_each(|p| self.device.unload(p.id));
+    }
+}
+
+impl Function<'_> {
+    /// The plan in use.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plans.last().map(|c| c.plan.as_ref())
+    }
+
+    /// How many plans were compiled so far.
+    pub fn compiled(&self) -> usize {
+        self.compiled
+    }
+
+    /// The number, dtypes and ranks of arguments are the function's; sizes may vary.
+    fn check(&self, types: &[TensorType]) -> Result<()> {
+        let Some(traced) = self.plans.last() else {
+            return Ok(());
+        };
+        if types.len() != traced.inputs.len() {
+            return Err(Error::argument(format!(
+                "the function takes {} arguments, {} came",
+                traced.inputs.len(),
+                types.len()
+            )));
+        }
+        for (index, (got, expected)) in types.iter().zip(&traced.inputs).enumerate() {
+            if got.dtype != expected.dtype || got.shape.rank() != expected.shape.rank() {
+                return Err(Error::Input {
+                    index,
+                    expected: expected.to_string(),
+                    got: got.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_range(r: &InputRange, inputs: &[&Array]) -> Result<()> {
+    let Ok(values) = inputs[r.input].as_slice::<i32>() else {
+        return Ok(());
+    };
+    let bad = |v: &i32| !(0..r.end as i64).contains(&i64::from(*v)) && Some(*v) != r.except;
+    match values.iter().position(bad) {
+        None => Ok(()),
+        Some(at) => Err(Error::Input {
+            index: r.input,
+            expected: format!("{} from 0 to {}", r.what, r.end.saturating_sub(1)),
+            got: format!("{} at element {at}", values[at]),
+        }),
+    }
+}
+
+/// Run an expression once and return its values: for looking at one layer, gradients too.
+///
+/// ```
+/// # fn main() -> wgrad::Result<()> {
+/// let y = wgrad::eval(|g| {
+///     let x = g.constant(wgrad::Array::vector(vec![1.0f32, 2.0, 3.0]));
+///     vec![x.square().sum(&[], false)]
+/// })?;
+/// assert_eq!(y[0].item(), 14.0);
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// As [`Session::compile`] and [`Session::run`].
+pub fn eval(f: impl Fn(&Trace) -> Vec<Tensor> + Send) -> Result<Vec<Array>> {
+    let mut session = Session::new(&Params::new(0))?;
+    session.eval(f)
+}
+
+impl Session {
+    /// Run an expression once, over the parameters of this session, without changing them.
+    ///
+    /// # Errors
+    /// As [`Session::compile`] and [`Session::run`].
+    pub fn eval(&mut self, f: impl Fn(&Trace) -> Vec<Tensor> + Send) -> Result<Vec<Array>> {
+        let mut function = self.compile(Mode::Eval, &[], move |g, _| f(g))?;
+        let results = self.run(&mut function, &[]);
+        self.forget(function);
+        results
+    }
+}
