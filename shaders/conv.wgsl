@@ -96,12 +96,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                     if (ew % i32(p.phases.z) != 0) { continue; }
                     let cw = vec4<u32>(vec4<i32>(qw * p.step.z) + ew / i32(p.phases.z));
                     let inside = in_row & (cw < vec4<u32>(p.input.z));
-                    var from = image + select(vec4<u32>(0u), line + cw, inside);
+                    var seen = image + select(vec4<u32>(0u), line + cw, inside);
                     let tap = part * p.weight.x + (kd * p.kernel.y + kh) * p.kernel.z + kw;
                     var low_at = tap + low_rows * p.weight.y;
                     var high_at = tap + high_rows * p.weight.y;
                     for (var b = 0u; b < p.b; b++) {
-                        let v = select(vec4<f32>(0.0), vec4<f32>(x[from.x], x[from.y], x[from.z], x[from.w]), inside);
+                        let v = select(vec4<f32>(0.0), vec4<f32>(x[seen.x], x[seen.y], x[seen.z], x[seen.w]), inside);
                         let w = weights(low_at);
                         low[0] += v.x * w;
                         low[1] += v.y * w;
@@ -116,7 +116,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                             high[3] += v.w * w;
                             high_at += p.weight.z;
                         }
-                        from += p.input.w;
+                        seen += p.input.w;
                     }
                 }
             }

@@ -89,8 +89,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             for (var q = 0u; q < p.output.z; q++) {
                 let cw = vec4<u32>(kw + i32(q * p.stride.z));
                 let inside = in_row & (cw < vec4<u32>(p.input.z));
-                let from = select(vec4<u32>(0u), line + cw, inside);
-                let v = select(vec4<f32>(0.0), vec4<f32>(x[from.x], x[from.y], x[from.z], x[from.w]), inside);
+                let seen = select(vec4<u32>(0u), line + cw, inside);
+                let v = select(vec4<f32>(0.0), vec4<f32>(x[seen.x], x[seen.y], x[seen.z], x[seen.w]), inside);
                 let g = grads(low_at);
                 low_sum[0] += v.x * g;
                 low_sum[1] += v.y * g;

@@ -9,6 +9,7 @@ mod options;
 mod tests;
 mod tiles;
 
+pub(crate) use options::spread;
 pub use options::{ConvOptions, ConvTransposeOptions, Padding};
 
 use crate::DType;
@@ -204,7 +205,6 @@ impl Sizes {
         let chunks = Chunk::all(n, positions, rows);
         let y = Shared(y.as_mut_ptr());
         let task = |(columns, part): &mut (Vec<f32>, Vec<f32>), task: usize| {
-            let y = y;
             let (chunk, group) = (&chunks[task / groups], task % groups);
             let width = chunk.columns();
             let x = &x[group * cin * elements..];
