@@ -12,8 +12,7 @@ struct Params {
     kernel: vec4<u32>,
     stride: vec3<u32>, parts: u32,
     dilation: vec3<u32>, length: u32, // rows of a part
-    padding: vec3<u32>, unused: u32,
-    out: vec4<u32>, // distances of elements and of parts
+    padding: vec3<u32>, count: u32, // elements of the weight
     map: array<vec4<u32>, MAP>,
 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -29,7 +28,7 @@ fn grads(at: vec4<u32>) -> vec4<f32> {
 
 // Four channels from `channel` of one column; `at` is the index for channel 0.
 fn store(at: u32, channel: u32, values: vec4<f32>) {
-    let distance = p.b * p.kernel.w * p.out.x;
+    let distance = p.b * p.kernel.w;
     let first = at + channel * distance;
     if (channel < p.a) {
         epilogue(first, values.x);
@@ -110,7 +109,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             high += high_sum;
         }
 
-        let at = part * p.out.y + (group * p.a * columns + column) * p.out.x;
+        let at = part * p.count + group * p.a * columns + column;
         store(at.x, channel, low[0]);
         if (left + 1u < columns) { store(at.y, channel, low[1]); }
         if (left + 2u < columns) { store(at.z, channel, low[2]); }

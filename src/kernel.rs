@@ -71,12 +71,6 @@ impl Dispatch {
         self
     }
 
-    /// Bind `to` wherever `from` was.
-    pub fn redirect(&mut self, from: Buf, to: Buf) {
-        let bound = self.bindings.iter_mut().filter(|b| b.buf == from);
-        bound.for_each(|b| b.buf = to);
-    }
-
     /// Append words to the uniform block.
     pub fn words(mut self, words: impl IntoIterator<Item = u32>) -> Self {
         self.words.extend(words);

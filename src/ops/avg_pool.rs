@@ -66,7 +66,14 @@ impl OpDef for AvgPool {
 
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let (x, y) = (&io.inputs[0].shape, &io.outputs[0].shape);
-        self.launch(io, (x, y), y.numel(), "avg_pool", include_str!("../../shaders/avg_pool.wgsl"), caps)
+        self.launch(
+            io,
+            (x, y),
+            y.numel(),
+            "avg_pool",
+            include_str!("../../shaders/avg_pool.wgsl"),
+            caps,
+        )
     }
 
     fn takes_epilogue(&self) -> bool {
@@ -76,9 +83,19 @@ impl OpDef for AvgPool {
 
 impl AvgPool {
     /// Call `f(position, rows, scale)` for each window of a plane: the runs of elements in it, and one by their number.
-    fn each(&self, g: &Geometry, mut f: impl FnMut(usize, &mut dyn Iterator<Item = std::ops::Range<usize>>, f32)) {
+    fn each(
+        &self,
+        g: &Geometry,
+        mut f: impl FnMut(usize, &mut dyn Iterator<Item = std::ops::Range<usize>>, f32),
+    ) {
         let w = &g.window;
-        let count = |d: usize, o: usize| if self.padding { g.extent(d, o) } else { g.elements(d, o).len() };
+        let count = |d: usize, o: usize| {
+            if self.padding {
+                g.extent(d, o)
+            } else {
+                g.elements(d, o).len()
+            }
+        };
         let mut position = 0;
         for od in 0..w.output[0] {
             for oh in 0..w.output[1] {
@@ -109,7 +126,9 @@ impl AvgPool {
         caps: &Caps,
     ) -> Result<Kernels> {
         let geometry = self.windows.geometry(&x[2..], &y[2..]);
-        let d = geometry.launch(stem, source, n, self.padding, caps).read(Buf::Input(0));
+        let d = geometry
+            .launch(stem, source, n, self.padding, caps)
+            .read(Buf::Input(0));
         let none = || Error::Device(format!("{stem}: more operands than the device binds"));
         Ok(io.with_epilogue(d, 1).ok_or_else(none)?.into())
     }
@@ -155,7 +174,8 @@ impl OpDef for AvgPoolGrad {
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let (grad, x) = (&io.inputs[0].shape, &io.outputs[0].shape);
         let source = include_str!("../../shaders/avg_pool_grad.wgsl");
-        self.pool.launch(io, (x, grad), x.numel(), "avg_pool_grad", source, caps)
+        self.pool
+            .launch(io, (x, grad), x.numel(), "avg_pool_grad", source, caps)
     }
 
     fn takes_epilogue(&self) -> bool {

@@ -71,7 +71,9 @@ impl OpDef for MaxPool {
             return Ok(());
         }
         let halving = geometry.is_halving();
-        let planes = y.par_chunks_mut(positions).zip(at.par_chunks_mut(positions));
+        let planes = y
+            .par_chunks_mut(positions)
+            .zip(at.par_chunks_mut(positions));
         planes.zip(x.par_chunks(elements)).for_each(|((y, at), x)| {
             if halving {
                 halve(&geometry, x, y, at);
@@ -87,7 +89,13 @@ impl OpDef for MaxPool {
         let d = self
             .windows
             .geometry(&input[2..], &output[2..])
-            .launch("max_pool", include_str!("../../shaders/max_pool.wgsl"), output.numel(), false, caps)
+            .launch(
+                "max_pool",
+                include_str!("../../shaders/max_pool.wgsl"),
+                output.numel(),
+                false,
+                caps,
+            )
             .read(Buf::Input(0))
             .write(Buf::Output(io.epilogue.exprs.len()));
         kernel(io, d, "max_pool")
@@ -136,10 +144,22 @@ fn halve(g: &Geometry, x: &[f32], y: &mut [f32], at: &mut [i32]) {
             // Later ones win only where they are larger, or NaN.
             let wins = |a: f32, b: f32| b > a || b.is_nan();
             let first = row + 2 * i;
-            let (top, top_at) = if wins(a[0], a[1]) { (a[1], first + 1) } else { (a[0], first) };
+            let (top, top_at) = if wins(a[0], a[1]) {
+                (a[1], first + 1)
+            } else {
+                (a[0], first)
+            };
             let first = first + input[2];
-            let (low, low_at) = if wins(b[0], b[1]) { (b[1], first + 1) } else { (b[0], first) };
-            let (most, index) = if wins(top, low) { (low, low_at) } else { (top, top_at) };
+            let (low, low_at) = if wins(b[0], b[1]) {
+                (b[1], first + 1)
+            } else {
+                (b[0], first)
+            };
+            let (most, index) = if wins(top, low) {
+                (low, low_at)
+            } else {
+                (top, top_at)
+            };
             (*y, *at) = (most, index as i32);
         }
     }
@@ -176,14 +196,16 @@ impl OpDef for MaxPoolGrad {
             return Ok(());
         }
         let windows = grad.par_chunks(positions).zip(at.par_chunks(positions));
-        x.par_chunks_mut(elements).zip(windows).for_each(|(x, (grad, at))| {
-            x.fill(0.0);
-            for (g, at) in grad.iter().zip(at) {
-                if let Some(x) = x.get_mut(*at as usize) {
-                    *x += g;
+        x.par_chunks_mut(elements)
+            .zip(windows)
+            .for_each(|(x, (grad, at))| {
+                x.fill(0.0);
+                for (g, at) in grad.iter().zip(at) {
+                    if let Some(x) = x.get_mut(*at as usize) {
+                        *x += g;
+                    }
                 }
-            }
-        });
+            });
         Ok(())
     }
 
@@ -236,11 +258,13 @@ impl OpDef for MaxPoolGather {
             return Ok(());
         }
         let planes = x.par_chunks(elements).zip(at.par_chunks(positions));
-        y.par_chunks_mut(positions).zip(planes).for_each(|(y, (x, at))| {
-            for (y, at) in y.iter_mut().zip(at) {
-                *y = x.get(*at as usize).copied().unwrap_or(0.0);
-            }
-        });
+        y.par_chunks_mut(positions)
+            .zip(planes)
+            .for_each(|(y, (x, at))| {
+                for (y, at) in y.iter_mut().zip(at) {
+                    *y = x.get(*at as usize).copied().unwrap_or(0.0);
+                }
+            });
         Ok(())
     }
 

@@ -143,8 +143,15 @@ impl Geometry {
     }
 
     /// The launch of a pooling shader with one thread for each of `n` elements.
-    pub fn launch(&self, stem: &'static str, source: &'static str, n: usize, flag: bool, caps: &Caps) -> Dispatch {
-        let threads = if caps.software { 8 } else { 64.min(caps.threads) };
+    pub fn launch(
+        &self,
+        stem: &'static str,
+        source: &'static str,
+        n: usize,
+        flag: bool,
+        caps: &Caps,
+    ) -> Dispatch {
+        let threads = caps.lanes();
         let w = &self.window;
         let mut d = Dispatch::new(stem, source)
             .sizes([n, usize::from(flag), 0, 0])
@@ -154,7 +161,8 @@ impl Geometry {
             d = d.sizes([w.input[k], w.output[k], w.kernel[k], w.stride[k]]);
             d = d.sizes([w.padding[k], w.dilation[k], usize::from(self.adaptive), 0]);
         }
-        d.generated.push_str(include_str!("../../shaders/lib/pool.wgsl"));
+        d.generated
+            .push_str(include_str!("../../shaders/lib/pool.wgsl"));
         d
     }
 }

@@ -12,9 +12,6 @@ use crate::shape::{Layout, Shape};
 use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
 
-/// Columns from which on a workgroup, not a thread, combines a row.
-const TREE: usize = 64;
-
 /// How elements are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Combine {
@@ -146,39 +143,10 @@ impl OpDef for Reduce {
                 .ok_or_else(no)?
                 .into());
         }
-        let identity = Map::identity(DType::F32);
-        let partial_type = [TensorType::f32([rows, chunks])];
-        let first = GpuIo {
-            outputs: &partial_type,
-            epilogue: &identity,
-            in_place: &[None],
-            ..*io
-        };
-        let mut first = first
-            .with_prologue(self.launch(caps, rows, columns, chunks), kept)
-            .ok_or_else(no)?;
-        let layout = Layout::contiguous([rows, chunks]);
-        let partials = Map {
-            exprs: vec![Expr::arg(1)],
-            loads: vec![Load {
-                operand: 0,
-                layout,
-                dtype: DType::F32,
-            }],
-        };
-        let second = GpuIo {
-            prologue: Some(&partials),
-            ..*io
-        };
-        let mut second = second
-            .with_prologue(self.launch(caps, rows, chunks, 1), 1)
-            .ok_or_else(no)?;
-        first.redirect(Buf::Output(0), Buf::Scratch(0));
-        second.redirect(Buf::Prologue(0), Buf::Scratch(0));
-        Ok(Kernels {
-            dispatches: vec![first, second],
-            scratch: vec![rows * chunks],
+        in_parts(io, caps, chunks, self.combine, |part| {
+            part.with_prologue(self.launch(caps, rows, columns, chunks), kept)
         })
+        .ok_or_else(no)
     }
 
     fn takes_epilogue(&self) -> bool {
@@ -186,11 +154,61 @@ impl OpDef for Reduce {
     }
 }
 
+/// Kernels of an operator that computes its first output as `parts` parts to be combined: `first` launches the parts, each
+/// a whole output behind the last one, in scratch memory; a second launch combines them and goes through the epilogue.
+pub(crate) fn in_parts(
+    io: &GpuIo,
+    caps: &Caps,
+    parts: usize,
+    combine: Combine,
+    first: impl FnOnce(&GpuIo) -> Option<Dispatch>,
+) -> Option<Kernels> {
+    let n = io.outputs[0].numel();
+    let identity = Map::identity(DType::F32);
+    let partial = [TensorType::f32([parts, n])];
+    let mut first = first(&GpuIo {
+        outputs: &partial,
+        epilogue: &identity,
+        in_place: &[None],
+        ..*io
+    })?;
+    let layout = Layout::contiguous([parts, n]).permute(&[1, 0]);
+    let sums = Map {
+        exprs: vec![Expr::arg(1)],
+        loads: vec![Load {
+            operand: 0,
+            layout,
+            dtype: DType::F32,
+        }],
+    };
+    let second = GpuIo {
+        prologue: Some(&sums),
+        ..*io
+    };
+    let add = Reduce {
+        combine,
+        dims: vec![1],
+    };
+    let mut second = second.with_prologue(add.launch(caps, n, parts, 1), 1)?;
+    let redirect = |d: &mut Dispatch, from: Buf| {
+        d.bindings
+            .iter_mut()
+            .filter(|b| b.buf == from)
+            .for_each(|b| b.buf = Buf::Scratch(0));
+    };
+    redirect(&mut first, Buf::Output(0));
+    redirect(&mut second, Buf::Prologue(0));
+    Some(Kernels {
+        dispatches: vec![first, second],
+        scratch: vec![parts * n],
+    })
+}
+
 impl Reduce {
     /// One launch that reduces `rows` rows of `columns`, each in `chunks` parts.
     fn launch(&self, caps: &Caps, rows: usize, columns: usize, chunks: usize) -> Dispatch {
         let tasks = rows * chunks;
-        let tree = !caps.software && columns / chunks >= TREE;
+        let tree = !caps.software && columns / chunks >= 64;
         let (stem, source, threads) = if tree {
             (
                 "reduce",
@@ -355,40 +373,6 @@ impl Reduce {
                 as f32;
         }
     }
-}
-
-/// Where the results of a kernel that is cut in `parts` lie, `[n, parts]`: together for each of the `n` elements where a
-/// workgroup adds them up, else together for each part.
-pub(crate) fn parts_layout(n: usize, parts: usize) -> Layout {
-    if parts >= TREE {
-        Layout::contiguous([n, parts])
-    } else {
-        Layout::contiguous([parts, n]).permute(&[1, 0])
-    }
-}
-
-/// The launch that adds up results in scratch buffer 0, which lie as [`parts_layout`] says, and finishes as `io` wants.
-pub(crate) fn sum_of_parts(io: &GpuIo, caps: &Caps, parts: usize) -> Option<Dispatch> {
-    let n = io.outputs[0].numel();
-    let map = Map {
-        exprs: vec![Expr::arg(1)],
-        loads: vec![Load {
-            operand: 0,
-            layout: parts_layout(n, parts),
-            dtype: DType::F32,
-        }],
-    };
-    let op = Reduce {
-        combine: Combine::Sum,
-        dims: vec![1],
-    };
-    let io = GpuIo {
-        prologue: Some(&map),
-        ..*io
-    };
-    let mut d = io.with_prologue(op.launch(caps, n, parts, 1), 1)?;
-    d.redirect(Buf::Prologue(0), Buf::Scratch(0));
-    Some(d)
 }
 
 /// Reductions, as in PyTorch. `dims` empty means all dimensions; negative ones count from the end.

@@ -1,14 +1,11 @@
 //! Convolution on the GPU: launches of tiles of output channels by positions.
 
 use super::Sizes;
-use crate::DType;
 use crate::caps::Caps;
 use crate::error::{Error, Result};
-use crate::fused::Map;
-use crate::graph::TensorType;
 use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::GpuIo;
-use crate::ops::reduce::{parts_layout, sum_of_parts};
+use crate::ops::reduce::{Combine, in_parts};
 
 /// Positions that a thread handles.
 const POSITIONS: usize = 4;
@@ -32,14 +29,6 @@ struct Gather {
     weight: [usize; 3],
 }
 
-fn threads(caps: &Caps) -> u32 {
-    if caps.software {
-        8
-    } else {
-        64.min(caps.threads)
-    }
-}
-
 /// Output channels that a thread handles: 8 where that leaves tasks enough.
 fn channels(caps: &Caps, channels: usize, tasks: impl Fn(usize) -> usize) -> usize {
     match channels {
@@ -56,7 +45,7 @@ fn none(name: &str) -> Error {
 
 impl Gather {
     fn launch(&self, name: &str, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
-        let threads = threads(caps);
+        let threads = caps.lanes();
         let cells: Vec<usize> = (0..3)
             .map(|d| self.output[d].div_ceil(self.phases[d]))
             .collect();
@@ -145,7 +134,7 @@ impl Sizes {
         let columns = (self.cin * w.taps()).div_ceil(4);
         let tiles = |channels: usize| self.groups * self.cout.div_ceil(channels) * columns;
         let channels = channels(caps, self.cout, tiles);
-        let threads = threads(caps);
+        let threads = caps.lanes();
         // Parts of at least 256 positions, as many as fill the device.
         let wanted = if caps.software { 32 } else { 16_384 };
         let most = (rows * w.output[2]).div_ceil(256).clamp(1, rows.max(1));
@@ -166,13 +155,7 @@ impl Sizes {
         .sizes(four(w.kernel, w.taps()))
         .sizes(four(w.stride, parts))
         .sizes(four(w.dilation, length))
-        .sizes(four(w.padding, 0))
-        .sizes([
-            parts_layout(count, parts).strides[0] as usize,
-            parts_layout(count, parts).strides[1] as usize,
-            0,
-            0,
-        ])
+        .sizes(four(w.padding, count))
         .constant("THREADS", threads)
         .constant("CHANNELS", channels as u32)
         .grid(caps.grid((tiles(channels) * parts).div_ceil(threads as usize)));
@@ -180,20 +163,9 @@ impl Sizes {
         if parts == 1 {
             return Ok(io.with_epilogue(d, 1).ok_or_else(no)?.into());
         }
-        let identity = Map::identity(DType::F32);
-        let partial = [TensorType::f32([parts, count])];
-        let first = GpuIo {
-            outputs: &partial,
-            epilogue: &identity,
-            in_place: &[None],
-            ..*io
-        };
-        let mut first = first.with_epilogue(d, 1).ok_or_else(no)?;
-        first.redirect(Buf::Output(0), Buf::Scratch(0));
-        let second = sum_of_parts(io, caps, parts).ok_or_else(no)?;
-        Ok(Kernels {
-            dispatches: vec![first, second],
-            scratch: vec![parts * count],
+        in_parts(io, caps, parts, Combine::Sum, |part| {
+            part.with_epilogue(d, 1)
         })
+        .ok_or_else(no)
     }
 }
