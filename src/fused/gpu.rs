@@ -1,6 +1,7 @@
 //! Maps printed as WGSL: declarations of their operands and a function that a shader calls for a position.
 
 use super::{Load, Map};
+use crate::DType;
 use crate::kernel::{Binding, Buf};
 use crate::scalar::{Expr, Program, print};
 use crate::shape::Layout;
@@ -44,7 +45,7 @@ pub fn print_map(
     in_place: &[bool],
 ) -> Option<Printed> {
     let mut out = Printed::default();
-    let mut names: Vec<(usize, bool)> = Vec::new();
+    let mut names: Vec<(usize, bool, DType)> = Vec::new();
     let mut loads = vec!["core".to_owned()];
     let used: Vec<usize> = map.exprs.iter().flat_map(Expr::loads).collect();
     for (k, load) in map.loads.iter().enumerate() {
@@ -57,12 +58,15 @@ pub fn print_map(
         if width == 4 && !wide && !repeated_in_fours(&parts) {
             return None;
         }
-        let name = match names.iter().position(|n| *n == (load.operand, wide)) {
+        let name = match names
+            .iter()
+            .position(|n| *n == (load.operand, wide, load.dtype))
+        {
             Some(at) => at,
             None => {
                 let write = in_place.get(load.operand).copied().unwrap_or(false);
                 declare(&mut out, load, names.len(), wide, write, buf, first);
-                names.push((load.operand, wide));
+                names.push((load.operand, wide, load.dtype));
                 names.len() - 1
             }
         };
@@ -84,10 +88,10 @@ pub fn print_map(
         });
     }
     // One buffer bound twice where it is also written would be two views of changing memory.
-    if names
-        .iter()
-        .any(|(o, w)| in_place.get(*o).copied().unwrap_or(false) && names.contains(&(*o, !w)))
-    {
+    if names.iter().any(|(o, w, d)| {
+        in_place.get(*o).copied().unwrap_or(false)
+            && names.iter().any(|n| n.0 == *o && *n != (*o, *w, *d))
+    }) {
         return None;
     }
     let (text, values) = print(&Program::new(&map.exprs), &|slot| loads[slot].clone());

@@ -107,7 +107,11 @@ impl Groups {
                 },
                 _ => continue,
             }
-            if expr.uses_index() && !plain {
+            // The position that an expression speaks of must stay its own.
+            let moved = !plain
+                || self.inlined[user].is_some()
+                || matches!(self.item(user).work, Work::Reduce(_));
+            if expr.uses_index() && moved {
                 continue;
             }
             let fits = |o: &Operand| view_through(&o.layout, &chain).is_some();
@@ -150,7 +154,7 @@ impl Groups {
                 .operands
                 .iter()
                 .for_each(|o| note(o.source, false)),
-            Work::Leaf(_) | Work::Pack => {}
+            Work::Leaf(_) | Work::Scalars(_) | Work::Pack => {}
             Work::Reduce(_) | Work::Map(..) => {
                 let numel = self.item(at).outputs[0].numel();
                 for (source, load) in self.flat(at).loads {
@@ -213,7 +217,7 @@ impl Groups {
     /// Give an item its group.
     fn place(&mut self, at: usize) {
         match &self.item(at).work {
-            Work::Leaf(_) | Work::Pack => {}
+            Work::Leaf(_) | Work::Scalars(_) | Work::Pack => {}
             _ if self.inlined[at].is_some() => {}
             Work::Kernel(_) | Work::Reduce(_) => {
                 self.group_of[at] = Some(self.groups.len());
@@ -223,16 +227,7 @@ impl Groups {
                 });
             }
             Work::Map(..) => {
-                let (sources, plain) = self.sources(at);
-                let mut candidates: Vec<usize> =
-                    sources.iter().filter_map(|s| self.group_of[s.0]).collect();
-                candidates.sort_unstable();
-                candidates.dedup();
-                let join = candidates
-                    .into_iter()
-                    .rev()
-                    .find(|&g| self.may_join(at, g, &sources, &plain));
-                let group = join.unwrap_or_else(|| {
+                let group = self.join(at).unwrap_or_else(|| {
                     self.groups.push(Group::default());
                     self.groups.len() - 1
                 });
@@ -240,6 +235,45 @@ impl Groups {
                 self.group_of[at] = Some(group);
             }
         }
+    }
+
+    /// The group that an elementwise item may join, if there is one. Elementwise groups that only this item keeps apart
+    /// become one first.
+    fn join(&mut self, at: usize) -> Option<usize> {
+        let (sources, plain) = self.sources(at);
+        let mut candidates: Vec<usize> =
+            sources.iter().filter_map(|s| self.group_of[s.0]).collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        while let Some(group) = candidates.pop() {
+            for &other in candidates.iter().rev() {
+                let apart = !self.depends(group, other) && !self.depends(other, group);
+                if self.groups[other].core.is_none() && apart {
+                    let before = (self.groups.clone(), self.group_of.clone());
+                    let moved = std::mem::take(&mut self.groups[other].members);
+                    moved.iter().for_each(|&m| self.group_of[m] = Some(group));
+                    self.groups[group].members.extend(moved);
+                    self.groups[group].members.sort_unstable();
+                    if !self.same_size(group) || !self.may_join(at, group, &sources, &plain) {
+                        (self.groups, self.group_of) = before;
+                    }
+                }
+            }
+            if self.may_join(at, group, &sources, &plain) {
+                return Some(group);
+            }
+        }
+        None
+    }
+
+    fn same_size(&self, group: usize) -> bool {
+        let g = &self.groups[group];
+        let mut sizes = g
+            .core
+            .iter()
+            .chain(&g.members)
+            .map(|&m| self.item(m).outputs[0].numel());
+        sizes.next().is_none_or(|first| sizes.all(|n| n == first))
     }
 
     fn may_join(&self, at: usize, group: usize, sources: &[Source], plain: &[bool]) -> bool {
@@ -394,7 +428,13 @@ impl Groups {
         for &at in &group.members {
             let own = |s: &Source| Some(s.0) == group.core || group.members.contains(&s.0);
             loaded.extend(self.sources(at).0.into_iter().filter(|s| !own(s)));
-            count += usize::from(self.is_result(group, (at, 0)));
+            let in_place = match self.item(at).work {
+                Work::Map(_, Some(Dest::State(to))) => {
+                    loaded.iter().any(|s| self.state(*s) == Some(to))
+                }
+                _ => false,
+            };
+            count += usize::from(!in_place && self.is_result(group, (at, 0)));
         }
         loaded.sort_unstable();
         loaded.dedup();

@@ -1,8 +1,9 @@
 //! Graph to items: views become the ways in which items load, what must be contiguous is.
 
+use crate::array::Array;
 use crate::caps::Caps;
 use crate::dtype::DType;
-use crate::graph::{Graph, Leaf, StateRange, TensorType, Value};
+use crate::graph::{Graph, Leaf, Scalar, StateRange, TensorType, Value};
 use crate::op::{Kind, OpDef};
 use crate::ops::view::View;
 use crate::scalar::Expr;
@@ -40,6 +41,8 @@ pub enum Dest {
 pub enum Work {
     /// Nothing: it is there.
     Leaf(Leaf),
+    /// Nothing: values that the session computes, one word each.
+    Scalars(Vec<Scalar>),
     /// An expression at each position; operand slot `k + 1` is operand `k`.
     Map(Expr, Option<Dest>),
     /// A reduction of its operand, whose dimensions are in the order (kept, reduced).
@@ -112,6 +115,7 @@ impl Lower<'_> {
         let name = node.op.name().to_owned();
         match node.op.kind() {
             Kind::View => vec![self.through(inputs[0].clone(), node.op.clone())],
+            Kind::Leaf(Leaf::Scalar(scalar)) => vec![self.scalar(*scalar)],
             Kind::Leaf(leaf) => self.push(Work::Leaf(leaf.clone()), Vec::new(), outputs, name),
             Kind::Map(expr) => {
                 let shape = &outputs[0].shape;
@@ -120,7 +124,16 @@ impl Lower<'_> {
                     .map(|o| self.expanded(o, shape))
                     .collect();
                 let (expr, operands) = self.without_constants(expr.clone(), operands);
-                self.push(Work::Map(expr, None), operands, outputs, name)
+                match expr.as_constant() {
+                    Some(bits) => {
+                        let array = Array::from_words([], expr.dtype(), vec![bits]);
+                        let ty = TensorType::new([], expr.dtype());
+                        let leaf = Work::Leaf(Leaf::Constant(Arc::new(array)));
+                        let mut constant = self.push(leaf, Vec::new(), vec![ty], name);
+                        vec![self.expanded(constant.remove(0), shape)]
+                    }
+                    None => self.push(Work::Map(expr, None), operands, outputs, name),
+                }
             }
             Kind::Assign(to) => {
                 let expr = Expr::load(1, outputs[0].dtype);
@@ -186,6 +199,36 @@ impl Lower<'_> {
                 }
                 self.push(Work::Kernel(op), operands, outputs, name)
             }
+        }
+    }
+
+    /// A scalar of the run: all of them lie together.
+    fn scalar(&mut self, scalar: Scalar) -> Operand {
+        let first = self
+            .items
+            .iter()
+            .position(|i| matches!(i.work, Work::Scalars(_)));
+        let item = first.unwrap_or_else(|| {
+            let name = "scalars".to_owned();
+            let work = Work::Scalars(Vec::new());
+            let ty = TensorType::new([0], DType::U32);
+            self.push(work, Vec::new(), vec![ty], name)[0].source.0
+        });
+        let mut offset = 0;
+        if let Work::Scalars(list) = &mut self.items[item].work {
+            list.push(scalar);
+            offset = list.len() - 1;
+        }
+        self.items[item].outputs[0].shape = [offset + 1].into();
+        let layout = Layout {
+            offset,
+            ..Layout::contiguous([])
+        };
+        Operand {
+            source: (item, 0),
+            chain: Vec::new(),
+            layout,
+            dtype: scalar.dtype(),
         }
     }
 
@@ -289,7 +332,7 @@ impl Lower<'_> {
         let whole = o.layout.offset == 0
             && item.outputs[o.source.1].numel() == o.layout.shape.numel()
             && o.layout.is_contiguous();
-        if whole && !matches!(item.work, Work::Leaf(_)) {
+        if whole && !matches!(item.work, Work::Leaf(_) | Work::Scalars(_)) {
             o.source
         } else {
             self.copied(o).source

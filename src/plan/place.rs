@@ -113,9 +113,14 @@ pub fn place(
                 plan.constants.push((array.clone(), region));
                 region
             }
-            Work::Leaf(Leaf::Scalar(scalar)) => {
-                let region = cut(&mut plan.upload_words, Place::Upload, 1);
-                plan.scalars.push((*scalar, region));
+            Work::Scalars(list) => {
+                let region = cut(&mut plan.upload_words, Place::Upload, list.len());
+                let at = |k| Region {
+                    offset: region.offset + k,
+                    len: 1,
+                    ..region
+                };
+                plan.scalars = list.iter().enumerate().map(|(k, s)| (*s, at(k))).collect();
                 region
             }
             Work::Pack => {
@@ -154,7 +159,7 @@ pub fn place(
             .flatten()
             .filter_map(|s| temp_of.get(s).copied())
             .collect();
-        reads.iter().for_each(|&r| temps[r].to = at);
+        reads.iter().for_each(|&r| temps[r].to = temps[r].to.max(at));
         let mut written = Vec::new();
         for o in &step.outputs {
             let region = match o.dest {
