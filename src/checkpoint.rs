@@ -65,7 +65,7 @@ impl Session {
         let file = Reader::open(path)?;
         let updates = number(&file, UPDATES)?;
         let micro_step = number(&file, MICRO_STEP)?;
-        let mut rates = BTreeMap::new();
+        let mut rates: BTreeMap<usize, f64> = BTreeMap::new();
         for key in file.metadata().keys() {
             let group = key.strip_prefix(RATE).and_then(|g| g.parse().ok());
             if let Some(group) = group {

@@ -1,6 +1,6 @@
 //! The training loop.
 
-use super::console::{Epoch, Progress, line};
+use super::console::{Epoch, Progress};
 use super::{History, Summary, curves, interrupt};
 use crate::data::{DataLoader, DataLoaderOptions, Dataset};
 use crate::error::{Error, Result};
