@@ -12,6 +12,7 @@ pub mod dtype;
 pub mod error;
 pub mod fused;
 pub mod graph;
+mod host;
 pub mod kernel;
 pub mod nn;
 pub mod op;

@@ -172,7 +172,10 @@ fn hardware_kernels_agree_with_the_cpu() {
                 .iter()
                 .zip(g.as_slice::<f32>().unwrap())
             {
-                assert!((w - g).abs() <= 1e-4 + 1e-4 * w.abs(), "{limit:?} {k}: {w} {g}");
+                assert!(
+                    (w - g).abs() <= 1e-4 + 1e-4 * w.abs(),
+                    "{limit:?} {k}: {w} {g}"
+                );
             }
         }
     }
