@@ -88,24 +88,21 @@ fn digits(args: &Args) -> wgrad::Result<(Subset<ImageDataset>, Subset<ImageDatas
             .pad(2)
             .normalize(&[0.1307], &[0.3081])
     };
-    let (train, held_out) = match &args.data {
-        Some(dir) => {
-            let (train, test) = (open(dir.clone(), true)?, open(dir.clone(), false)?);
-            let (n, m) = (train.len(), test.len());
-            (train.subset(0..n)?, test.subset(0..m)?)
-        }
+    let (train, test, split) = match &args.data {
+        Some(dir) => (open(dir.clone(), true)?, open(dir.clone(), false)?, None),
         None => {
             let here = PathBuf::from("examples/data/mnist");
             let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(&here);
             let all = open(if here.exists() { here } else { source }, false)?;
-            (all.clone().subset(0..8_000)?, all.subset(8_000..10_000)?)
+            (all.clone(), all, Some(8_000))
         }
     };
-    if !args.smoke {
-        return Ok((train, held_out));
+    let (mut n, first) = (split.unwrap_or(train.len()), split.unwrap_or(0));
+    let mut end = test.len();
+    if args.smoke {
+        (n, end) = (n.min(256), end.min(first + 64));
     }
-    let (n, m) = (train.len().min(256), held_out.len().min(64));
-    Ok((train.subset(0..n)?, held_out.subset(0..m)?))
+    Ok((train.subset(0..n)?, test.subset(first..end)?))
 }
 
 fn main() -> anyhow::Result<()> {
@@ -124,7 +121,11 @@ fn main() -> anyhow::Result<()> {
     };
     let mut session = Session::with_options(&params, &device)?;
     println!("{}", session.banner());
-    println!("data: {} digits to train, {} held out", train.len(), held_out.len());
+    println!(
+        "data: {} digits to train, {} held out",
+        train.len(),
+        held_out.len()
+    );
     let options = TrainOptions {
         epochs: args.epochs,
         batch_size: args.batch_size,
@@ -133,13 +134,15 @@ fn main() -> anyhow::Result<()> {
         max_steps: args.smoke.then_some(3),
         ..Default::default()
     };
-    let mut trainer = Trainer::classifier(&mut session, &model, options)
-        .optimizer(Adam::new(args.lr));
+    let mut trainer =
+        Trainer::classifier(&mut session, &model, options).optimizer(Adam::new(args.lr));
     println!("\n{}\n", trainer.summary(&train)?);
     let history = trainer.fit(train, held_out)?;
     let accuracy = history.last("val_accuracy").unwrap_or(0.0);
     println!("held-out accuracy: {:.2} %", 100.0 * accuracy);
-    println!("written to {}: model.safetensors, optimizer.safetensors, history.json, curves.svg",
-        args.output.display());
+    println!(
+        "written to {}: model.safetensors, optimizer.safetensors, history.json, curves.svg",
+        args.output.display()
+    );
     Ok(())
 }
