@@ -45,10 +45,10 @@ pub fn verify(plan: &Plan) -> Result<(), String> {
         }
     }
     for (_, region) in &plan.outputs {
-        lives
-            .iter_mut()
-            .filter(|l| l.0 == *region)
-            .for_each(|l| l.2 = end);
+        // What wrote there last: the region may have served another value before.
+        if let Some(life) = lives.iter_mut().rev().find(|l| l.0 == *region) {
+            life.2 = end;
+        }
     }
     for (i, a) in lives.iter().enumerate() {
         for b in &lives[i + 1..] {
