@@ -2,9 +2,12 @@
 //!
 //! Parity, gradient check, the shaders' contract and the benches follow from its rows; it uses nothing but the crate.
 
+mod index;
+mod loss;
 mod matmul;
 mod movement;
 mod pointwise;
+mod random;
 mod reduce;
 
 use std::sync::Arc;
@@ -188,5 +191,8 @@ pub fn table() -> Vec<Case> {
     movement::cases(&mut all);
     reduce::cases(&mut all);
     matmul::cases(&mut all);
+    index::cases(&mut all);
+    loss::cases(&mut all);
+    random::cases(&mut all);
     all
 }

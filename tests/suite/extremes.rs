@@ -6,15 +6,16 @@ use crate::parity::near;
 use crate::run::{Faults, run};
 use wgrad::{Array, DType, Params, Tensor};
 
+// Finite ones are small enough that products do not overflow: then the order of sums has no part in the result.
 const STRANGE: [f32; 8] = [
     f32::NAN,
     f32::INFINITY,
     f32::NEG_INFINITY,
     0.0,
     -0.0,
-    1e30,
-    -1e30,
-    1e-30,
+    1e18,
+    -1e18,
+    1e-18,
 ];
 
 #[test]
