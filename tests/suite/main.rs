@@ -8,7 +8,7 @@
 
 #[path = "../cases/mod.rs"]
 mod cases;
-#[path = "../common/mod.rs"]
+#[path = "../common/devices.rs"]
 mod common;
 
 mod extremes;
