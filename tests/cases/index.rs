@@ -91,18 +91,22 @@ fn lines(all: &mut Vec<Case>) {
     ];
     for &(shape, dim) in shapes {
         let x = || vec![Input::new(shape)];
-        all.push(Case::new("softmax", x(), move |x| x[0].softmax(dim)));
-        all.push(Case::new("log_softmax", x(), move |x| {
+        // In long rows a step of the gradient check is lost in the rounding of the row's sum.
+        let smooth = |c: Case| if shape.contains(&3001) { c.rough() } else { c };
+        all.push(smooth(Case::new("softmax", x(), move |x| {
+            x[0].softmax(dim)
+        })));
+        all.push(smooth(Case::new("log_softmax", x(), move |x| {
             x[0].log_softmax(dim)
-        }));
+        })));
         all.push(Case::new("cumsum", x(), move |x| x[0].cumsum(dim)));
         let distinct = || vec![Input::filled(shape, Fill::Distinct).fixed()];
         all.push(Case::new("argmax", distinct(), move |x| x[0].argmax(dim, false)).rough());
         all.push(Case::new("argmin", distinct(), move |x| x[0].argmin(dim, true)).rough());
         if !shape.contains(&0) {
-            all.push(Case::new("logsumexp", x(), move |x| {
+            all.push(smooth(Case::new("logsumexp", x(), move |x| {
                 x[0].logsumexp(&[dim], false)
-            }));
+            })));
         }
     }
     for (shape, dims) in [

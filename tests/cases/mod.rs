@@ -9,6 +9,7 @@ mod movement;
 mod pointwise;
 mod random;
 mod reduce;
+mod window;
 
 use std::sync::Arc;
 use wgrad::rng::Rng;
@@ -193,6 +194,7 @@ pub fn table() -> Vec<Case> {
     matmul::cases(&mut all);
     index::cases(&mut all);
     loss::cases(&mut all);
+    window::cases(&mut all);
     random::cases(&mut all);
     all
 }
