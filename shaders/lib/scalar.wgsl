@@ -47,7 +47,7 @@ fn erf_(x: F) -> F {
 }
 
 fn pow_(a: F, b: F) -> F {
-    let m = pow(abs(a), b);
+    let m = select(pow(abs(a), b), F(from_bits(0x7f800000u)), (a == F(0.0)) & (b < F(0.0)));
     let whole = floor(b) == b;
     let odd = floor(b * F(0.5)) * F(2.0) != b;
     let endless = abs(a) > F(3.4028235e38);
