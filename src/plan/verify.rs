@@ -1,14 +1,15 @@
-//! What every plan must hold, checked in builds with debug assertions, from the finished plan alone.
+//! What every plan must hold, checked in builds with debug assertions, from the finished plan.
 
+use super::lower::Source;
 use super::{Place, Plan, Region};
 use std::collections::HashMap;
 
-/// The first thing about the plan that is wrong, if anything is.
-pub fn verify(plan: &Plan) -> Result<(), String> {
+/// The first thing about the plan that is wrong, if anything is. `returned` is what a run returns.
+pub fn verify(plan: &Plan, returned: &[Source]) -> Result<(), String> {
     let end = plan.steps.len();
     // For each value: where it lies, the step that writes it, the last that reads it.
     let mut lives: Vec<(Region, usize, usize, String)> = Vec::new();
-    let mut at_source: HashMap<(usize, usize), usize> = HashMap::new();
+    let mut at_source: HashMap<Source, usize> = HashMap::new();
     for (at, step) in plan.steps.iter().enumerate() {
         for source in step.sources.iter().flatten() {
             if let Some(&life) = at_source.get(source) {
@@ -44,11 +45,8 @@ pub fn verify(plan: &Plan) -> Result<(), String> {
             }
         }
     }
-    for (_, region) in &plan.outputs {
-        lives
-            .iter_mut()
-            .filter(|l| l.0 == *region)
-            .for_each(|l| l.2 = end);
+    for life in returned.iter().filter_map(|source| at_source.get(source)) {
+        lives[*life].2 = end;
     }
     for (i, a) in lives.iter().enumerate() {
         for b in &lives[i + 1..] {
