@@ -457,7 +457,7 @@ fn misuses_say_what_is_allowed() {
     );
     check(
         |_, w| {
-            w.conv_transpose2d(
+            w.transpose(0, 1).conv_transpose2d(
                 w,
                 None,
                 ConvTransposeOptions {
