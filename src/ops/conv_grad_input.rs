@@ -104,8 +104,14 @@ impl Sizes {
                     let at = ((part % groups * cout + o) * cin + c) * taps;
                     for (k, &w) in weight[at..at + taps].iter().enumerate() {
                         window.runs(k, |at, n, element| {
-                            let to = x[element..].iter_mut().step_by(window.stride[2]);
-                            to.zip(&grad[at..at + n]).for_each(|(x, g)| *x += w * g);
+                            let grad = &grad[at..at + n];
+                            if window.stride[2] == 1 {
+                                let to = &mut x[element..element + n];
+                                to.iter_mut().zip(grad).for_each(|(x, g)| *x += w * g);
+                            } else {
+                                let to = x[element..].iter_mut().step_by(window.stride[2]);
+                                to.zip(grad).for_each(|(x, g)| *x += w * g);
+                            }
                         });
                     }
                 }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::graph::TensorType;
 use crate::kernel::Kernels;
 use crate::op::{CpuIo, GpuIo, OpDef};
-use crate::ops::conv::product::{Product, padded, panels};
+use crate::ops::conv::product::{Offsets, Product, padded, panels, transpose};
 use crate::ops::conv::{Conv, Sizes, weight_shape};
 use crate::ops::conv_grad_input::ConvGradInput;
 use crate::ops::window::coordinates;
@@ -98,7 +98,7 @@ impl Sizes {
         // that the number of threads has no part in the result.
         let together = (64 / positions).clamp(1, n);
         let chunks = n.div_ceil(together);
-        let parts = chunks.min(8);
+        let parts = ((1 << 19) / (groups * cout * rows)).clamp(1, 8).min(chunks);
         let blocks = (16 / (parts * groups)).clamp(1, cin.div_ceil(4));
         let height = cin.div_ceil(blocks);
         let field = window.field();
@@ -133,12 +133,13 @@ impl Sizes {
                     let first = (s - samples.start) * sample;
                     scratch.inner.extend(steps.iter().map(|q| first + q));
                 }
+                let inner_offsets = Offsets::new(&scratch.inner);
                 for (first, width) in panels.iter().copied() {
                     let panel = &mut scratch.grad[first * inner..][..inner * width];
                     for (s, panel) in samples.clone().zip(panel.chunks_mut(positions * width)) {
                         let at = (s * groups + group) * cout + first;
                         let grad = &grad[at * positions..][..width.min(cout - first) * positions];
-                        transpose(grad, positions, panel, width);
+                        transpose((grad, positions), (panel, width));
                     }
                     let sum = &mut sum[first * offsets.len()..][..offsets.len() * width];
                     // Sums of so many positions lose little.
@@ -146,11 +147,12 @@ impl Sizes {
                         let to = inner.min(from + 2048);
                         Product {
                             x: &scratch.field,
-                            rows: &offsets,
-                            inner: &scratch.inner[from..to],
+                            rows: Offsets::new(&offsets),
+                            inner: inner_offsets.part(from..to),
                             panel: &panel[from * width..to * width],
                             out: sum,
                             width,
+                            add: true,
                         }
                         .run();
                     }
@@ -162,27 +164,29 @@ impl Sizes {
             .into_par_iter()
             .map_init(Scratch::default, task)
             .collect();
-        weight
-            .par_chunks_mut(rows)
-            .enumerate()
-            .for_each(|(o, weight)| {
-                let (group, o) = (o / cout, o % cout);
-                let (first, width) = panels
-                    .iter()
-                    .rev()
-                    .find(|p| p.0 <= o)
-                    .copied()
-                    .unwrap_or((0, 1));
-                for (block, weight) in weight.chunks_mut(height * taps).enumerate() {
-                    let at = first * weight.len() + o - first;
-                    weight.fill(0.0);
-                    for part in 0..parts {
-                        let sum = &sums[(part * blocks + block) * groups + group];
-                        let column = sum[at..].iter().step_by(width);
-                        weight.iter_mut().zip(column).for_each(|(w, s)| *w += s);
-                    }
+        let (first, rest) = sums.split_at(blocks * groups);
+        let total = |(at, sum): (usize, &Vec<f32>)| {
+            let mut sum = sum.clone();
+            for part in rest.iter().skip(at).step_by(blocks * groups) {
+                sum.iter_mut().zip(part).for_each(|(s, p)| *s += p);
+            }
+            sum
+        };
+        let totals: Vec<Vec<f32>> = first.par_iter().enumerate().map(total).collect();
+        for (at, total) in totals.iter().enumerate() {
+            let (group, from) = (at % groups, at / groups * height * taps);
+            let height = total.len() / width;
+            for (first, width) in panels.iter().copied() {
+                let to = (group * cout + first) * rows;
+                let to = &mut weight[to..][..width.min(cout - first) * rows];
+                if height > 0 {
+                    transpose(
+                        (&total[first * height..][..height * width], width),
+                        (&mut to[from..], rows),
+                    );
                 }
-            });
+            }
+        }
     }
 
     /// The same tap by tap.
@@ -229,17 +233,6 @@ struct Scratch {
     field: Vec<f32>,
     grad: Vec<f32>,
     inner: Vec<usize>,
-}
-
-/// Rows of `columns` elements of `from` as columns of `to`, whose rows have `width`.
-fn transpose(from: &[f32], columns: usize, to: &mut [f32], width: usize) {
-    for (o, from) in from.chunks(columns).enumerate() {
-        to[o..]
-            .iter_mut()
-            .step_by(width)
-            .zip(from)
-            .for_each(|(t, f)| *t = *f);
-    }
 }
 
 /// The sum of products, over eight running sums.

@@ -1,9 +1,10 @@
 //! A convolution, or the gradient of its input, as one thing: sums over what each output position sees of the input.
 
 use super::Sizes;
-use super::product::{Product, padded, panels};
+use super::product::{Offsets, Product, padded, panels, transpose};
 use crate::ops::window::coordinates;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// `out[n, a, q] = sum over b, k of weight[a, b, k] in[n, b, c]` in each group, at the coordinates
 /// `c = (q' step + p + k dilation + start) / phases`, where they are whole and inside. `p = q % phases` is the phase of an
@@ -202,51 +203,57 @@ impl Gather {
         // Several small samples a task, several tasks a large one: by the sizes alone.
         let together = (64 / positions).clamp(1, n);
         let shares = (16 / (n.div_ceil(together) * groups)).clamp(1, panels.len());
+        let sample = b * field.plane;
+        let offsets = |phase: &Phase| {
+            let rows = |s: usize| phase.positions.iter().map(move |q| s * sample + q.0);
+            let inner = |c: usize| phase.taps.iter().map(move |t| c * field.plane + t.1);
+            let all: (Vec<usize>, Vec<usize>) = (
+                (0..together).flat_map(rows).collect(),
+                (0..b).flat_map(inner).collect(),
+            );
+            all
+        };
+        let offsets: Vec<_> = phases.iter().map(offsets).collect();
         let out = Shared(out.as_mut_ptr());
-        let task = |scratch: &mut Scratch, task: usize| {
+        let task = |(x_field, part): &mut (Vec<f32>, Vec<f32>), task: usize| {
             let (share, group) = (task % shares, task / shares % groups);
             let from = task / (shares * groups) * together;
             let samples = from..n.min(from + together);
-            let sample = b * field.plane;
-            scratch.field.resize(together * sample, 0.0);
-            for (s, to) in samples.clone().zip(scratch.field.chunks_mut(sample)) {
+            x_field.resize(together * sample, 0.0);
+            for (s, to) in samples.clone().zip(x_field.chunks_mut(sample)) {
                 field.fill(
                     &x[(s * groups + group) * b * elements..][..b * elements],
                     to,
                 );
             }
-            for (p, phase) in phases.iter().enumerate() {
-                let seen = |s: usize| phase.positions.iter().map(move |q| s * sample + q.0);
-                scratch.rows.clear();
-                scratch.rows.extend((0..samples.len()).flat_map(seen));
-                scratch.inner.clear();
-                let channel = |c: usize| phase.taps.iter().map(move |t| c * field.plane + t.1);
-                scratch.inner.extend((0..b).flat_map(channel));
-                let packed = &packed[p * groups + group];
+            for (p, (phase, (rows, inner))) in phases.iter().zip(&offsets).enumerate() {
+                let (rows, inner) = (Offsets::new(rows), Offsets::new(inner));
+                let (packed, count) = (&packed[p * groups + group], phase.positions.len());
                 for (first, width) in panels.iter().skip(share).step_by(shares).copied() {
-                    scratch.part.clear();
-                    scratch.part.resize(scratch.rows.len() * width, 0.0);
-                    Product {
-                        x: &scratch.field,
-                        rows: &scratch.rows,
-                        inner: &scratch.inner,
-                        panel: &packed[first * scratch.inner.len()..],
-                        out: &mut scratch.part,
-                        width,
-                    }
-                    .run();
-                    let parts = scratch.part.chunks((phase.positions.len() * width).max(1));
-                    for (s, part) in samples.clone().zip(parts) {
-                        for o in first..a.min(first + width) {
-                            let plane = ((s * groups + group) * a + o) * positions;
-                            // SAFETY: this channel of this sample is this task's alone.
-                            let out = unsafe { out.range(plane, positions) };
-                            let column = part[o - first..].iter().step_by(width);
-                            phase
-                                .positions
-                                .iter()
-                                .zip(column)
-                                .for_each(|(q, v)| out[q.1] = *v);
+                    part.resize(BLOCK * width, 0.0);
+                    for (at, s, q) in blocks(samples.clone(), count) {
+                        Product {
+                            x: x_field,
+                            rows: rows.part(at..at + q.len()),
+                            inner,
+                            panel: &packed[first * inner.len()..],
+                            out: part,
+                            width,
+                            add: false,
+                        }
+                        .run();
+                        let part = &part[..q.len() * width];
+                        let plane = ((s * groups + group) * a + first) * positions;
+                        // SAFETY: these channels of this sample are this task's alone.
+                        let out = unsafe { out.range(plane, width.min(a - first) * positions) };
+                        if count == positions {
+                            transpose((part, width), (&mut out[q.start..], positions));
+                            continue;
+                        }
+                        for (o, out) in out.chunks_mut(positions).enumerate() {
+                            let column = part[o..].iter().step_by(width);
+                            let to = &phase.positions[q.clone()];
+                            to.iter().zip(column).for_each(|(q, v)| out[q.1] = *v);
                         }
                     }
                 }
@@ -254,7 +261,7 @@ impl Gather {
         };
         (0..n.div_ceil(together) * groups * shares)
             .into_par_iter()
-            .for_each_init(Scratch::default, task);
+            .for_each_init(Default::default, task);
     }
 
     /// The weight of one group for a phase, panel by panel: `[b, tap, a]`.
@@ -275,12 +282,18 @@ impl Gather {
     }
 }
 
-#[derive(Default)]
-struct Scratch {
-    field: Vec<f32>,
-    rows: Vec<usize>,
-    inner: Vec<usize>,
-    part: Vec<f32>,
+/// Positions that are computed at once: their results should stay in a core's first cache.
+const BLOCK: usize = 64;
+
+/// Parts of at most [`BLOCK`] of the `count` positions of each sample: how many came before, the sample, the positions.
+fn blocks(
+    samples: Range<usize>,
+    count: usize,
+) -> impl Iterator<Item = (usize, usize, Range<usize>)> {
+    samples.enumerate().flat_map(move |(at, s)| {
+        let blocks = (0..count).step_by(BLOCK);
+        blocks.map(move |q| (at * count + q, s, q..count.min(q + BLOCK)))
+    })
 }
 
 /// An output that tasks write disjoint ranges of.

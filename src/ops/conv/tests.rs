@@ -1,6 +1,7 @@
 use super::*;
 use crate::ops::window::coordinates;
 use crate::rng::Rng;
+use std::time::Instant;
 
 /// A convolution by its sizes: n, channels in, out, groups; input, kernel, stride, padding, dilation.
 struct Case(
@@ -144,13 +145,22 @@ fn random(n: usize, name: &str) -> Vec<f32> {
 }
 
 /// Run an operator of two inputs on the CPU.
+fn run_to(
+    op: &dyn OpDef,
+    a: (&TensorType, &[f32]),
+    b: (&TensorType, &[f32]),
+    to: (&TensorType, &mut [f32]),
+) {
+    let inputs = vec![(a.0, a.1.as_ptr().cast()), (b.0, b.1.as_ptr().cast())];
+    // SAFETY: the types are those of the slices.
+    let mut io = unsafe { CpuIo::new(inputs, vec![(to.0, to.1.as_mut_ptr().cast())], None) };
+    op.cpu(&mut io).unwrap();
+}
+
 fn run(op: &dyn OpDef, a: (&TensorType, &[f32]), b: (&TensorType, &[f32])) -> Vec<f32> {
     let ty = op.infer(&[a.0.clone(), b.0.clone()]).unwrap().remove(0);
     let mut out = vec![f32::NAN; ty.numel()];
-    let inputs = vec![(a.0, a.1.as_ptr().cast()), (b.0, b.1.as_ptr().cast())];
-    // SAFETY: the types are those of the slices.
-    let mut io = unsafe { CpuIo::new(inputs, vec![(&ty, out.as_mut_ptr().cast())], None) };
-    op.cpu(&mut io).unwrap();
+    run_to(op, a, b, (&ty, &mut out));
     out
 }
 
@@ -233,46 +243,26 @@ fn the_number_of_threads_changes_nothing() {
     assert_eq!(all(1), all(3));
 }
 
-/// Seconds that this thread has been running, on Linux.
-fn on_processor() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    text.split(' ').next().unwrap().parse::<f64>().unwrap() * 1e-9
-}
-
 #[test]
 #[ignore = "a measurement: run it alone, optimised"]
 fn speed() {
     let layers: &[(&str, Case)] = &[
         (
             "lenet 1",
-            Case([64, 1, 6, 1], &[32, 32], &[5, 5], &[1, 1], &[0, 0], &[1, 1]),
+            Case([8, 1, 6, 1], &[32, 32], &[5, 5], &[1, 1], &[0, 0], &[1, 1]),
         ),
         (
             "lenet 2",
-            Case(
-                [64, 6, 16, 1],
-                &[14, 14],
-                &[3, 3],
-                &[1, 1],
-                &[0, 0],
-                &[1, 1],
-            ),
+            Case([8, 6, 16, 1], &[14, 14], &[3, 3], &[1, 1], &[0, 0], &[1, 1]),
         ),
         (
             "vgg 3-32",
-            Case(
-                [64, 3, 32, 1],
-                &[32, 32],
-                &[3, 3],
-                &[1, 1],
-                &[1, 1],
-                &[1, 1],
-            ),
+            Case([8, 3, 32, 1], &[32, 32], &[3, 3], &[1, 1], &[1, 1], &[1, 1]),
         ),
         (
             "vgg 32-32",
             Case(
-                [64, 32, 32, 1],
+                [8, 32, 32, 1],
                 &[32, 32],
                 &[3, 3],
                 &[1, 1],
@@ -283,7 +273,7 @@ fn speed() {
         (
             "vgg 32-64",
             Case(
-                [64, 32, 64, 1],
+                [8, 32, 64, 1],
                 &[16, 16],
                 &[3, 3],
                 &[1, 1],
@@ -294,7 +284,7 @@ fn speed() {
         (
             "vgg 64-64",
             Case(
-                [64, 64, 64, 1],
+                [8, 64, 64, 1],
                 &[16, 16],
                 &[3, 3],
                 &[1, 1],
@@ -304,19 +294,12 @@ fn speed() {
         ),
         (
             "vgg 64-128",
-            Case(
-                [64, 64, 128, 1],
-                &[8, 8],
-                &[3, 3],
-                &[1, 1],
-                &[1, 1],
-                &[1, 1],
-            ),
+            Case([8, 64, 128, 1], &[8, 8], &[3, 3], &[1, 1], &[1, 1], &[1, 1]),
         ),
         (
             "vgg 128-128",
             Case(
-                [64, 128, 128, 1],
+                [8, 128, 128, 1],
                 &[8, 8],
                 &[3, 3],
                 &[1, 1],
@@ -327,7 +310,7 @@ fn speed() {
         (
             "resnet 1x1",
             Case(
-                [16, 64, 256, 1],
+                [4, 64, 256, 1],
                 &[28, 28],
                 &[1, 1],
                 &[1, 1],
@@ -338,7 +321,7 @@ fn speed() {
         (
             "resnet s2",
             Case(
-                [16, 64, 128, 1],
+                [4, 64, 128, 1],
                 &[28, 28],
                 &[3, 3],
                 &[2, 2],
@@ -349,7 +332,7 @@ fn speed() {
         (
             "depthwise",
             Case(
-                [16, 64, 64, 64],
+                [4, 64, 64, 64],
                 &[28, 28],
                 &[3, 3],
                 &[1, 1],
@@ -368,23 +351,31 @@ fn speed() {
         );
         let (conv, grad_input, grad_weight) = operators(case);
         let flops = 2.0 * (yt.numel() * wt.numel() / case.0[2]) as f64;
-        // The processor time of one thread: others may use the machine.
+        // The least of many short runs on one thread: others may use the machine.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
             .build()
             .unwrap();
-        let time = |f: &(dyn Fn() -> Vec<f32> + Sync)| {
+        let time = |op: &dyn OpDef,
+                    a: (&TensorType, &[f32]),
+                    b: (&TensorType, &[f32]),
+                    ty: &TensorType| {
+            let mut out = vec![0.0; ty.numel()];
             let run = || {
-                let start = on_processor();
-                (0..20).for_each(|_| drop(std::hint::black_box(f())));
-                (on_processor() - start) / 20.0
+                let start = Instant::now();
+                run_to(op, a, b, (ty, &mut out));
+                start.elapsed().as_secs_f64()
             };
-            (0..3).map(|_| pool.install(run)).fold(f64::MAX, f64::min)
+            pool.install(|| {
+                std::iter::repeat_with(run)
+                    .take(100)
+                    .fold(f64::MAX, f64::min)
+            })
         };
         let times = [
-            time(&|| run(&conv, (&xt, &x), (&wt, &w))),
-            time(&|| run(&grad_input, (&yt, &g), (&wt, &w))),
-            time(&|| run(&grad_weight, (&xt, &x), (&yt, &g))),
+            time(&conv, (&xt, &x), (&wt, &w), &yt),
+            time(&grad_input, (&yt, &g), (&wt, &w), &xt),
+            time(&grad_weight, (&xt, &x), (&yt, &g), &wt),
         ];
         print!("{name:12}");
         times
