@@ -1,0 +1,22 @@
+//! What holds for every operator and plan: parity, gradients, errors, limits, plans, shaders, layers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly"
+)]
+
+#[path = "../cases/mod.rs"]
+mod cases;
+#[path = "../common/devices.rs"]
+mod common;
+
+mod errors;
+mod extremes;
+mod gradcheck;
+mod limits;
+mod parity;
+mod plans;
+mod run;
+mod shaders;
+mod tidy;
