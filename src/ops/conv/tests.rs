@@ -388,3 +388,56 @@ fn speed() {
     }
     println!("vgg in all {:.1} ms", sum * 1e3);
 }
+
+/// A product on vectors of one kind, against plain sums.
+fn products_on<S: pulp::Simd>(simd: S) {
+    use product::{Offsets, Product};
+    let x = random(60, "x");
+    for (width, n) in [
+        (S::F32_LANES, 1),
+        (S::F32_LANES, 23),
+        (2 * S::F32_LANES, 13),
+    ] {
+        let rows: Vec<usize> = (0..n).map(|i| i * 7 % 30).collect();
+        let inner = [0, 3, 11, 5, 29];
+        let panel = random(5 * width, "panel");
+        for add in [false, true] {
+            let mut out = vec![0.5; n * width];
+            let product = Product {
+                x: &x,
+                rows: Offsets::new(&rows),
+                inner: Offsets::new(&inner),
+                panel: &panel,
+                out: &mut out,
+                width,
+                add,
+            };
+            simd.vectorize(product);
+            for (at, got) in out.iter().enumerate() {
+                let (i, o) = (at / width, at % width);
+                let terms = inner.iter().enumerate();
+                let sum: f32 = terms
+                    .map(|(j, b)| x[rows[i] + b] * panel[j * width + o])
+                    .sum();
+                let want = sum + if add { 0.5 } else { 0.0 };
+                assert!(
+                    (got - want).abs() < 1e-5,
+                    "{width} {n} {at}: {got}, expected {want}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn products_agree_on_all_vectors() {
+    products_on(pulp::Scalar);
+    #[cfg(target_arch = "x86_64")]
+    {
+        use pulp::x86::{V3, V4};
+        V3::try_new().map_or((), products_on);
+        V4::try_new().map_or((), products_on);
+    }
+    #[cfg(target_arch = "aarch64")]
+    pulp::aarch64::Neon::try_new().map_or((), products_on);
+}
