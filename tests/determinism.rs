@@ -1,4 +1,9 @@
 //! The same seed gives the same bits.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly"
+)]
 
 mod common;
 

@@ -1,4 +1,9 @@
 //! The example `cnn` as a process: bad input and Ctrl-C.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,4 +1,9 @@
 //! Layers, the training loop, checkpoints.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly"
+)]
 
 mod common;
 
