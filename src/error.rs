@@ -49,12 +49,12 @@ pub enum Error {
     #[error("{0}")]
     Lockstep(String),
     /// A file that could not be read or written.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {reason}", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A file whose content is not what it should be.
     #[error("{}{}: {message}", .path.display(), At(.offset))]
@@ -81,7 +81,7 @@ pub enum Error {
     },
     /// The loss became NaN or infinite.
     #[error(
-        "the loss became {loss} at step {step} (learning rate {learning_rate}){kept}: a smaller learning rate or clipped gradients usually help"
+        "the loss became {loss} at step {step} (learning rate {learning_rate:?}){kept}: a smaller learning rate or clipped gradients usually help"
     )]
     Diverged {
         /// The step, from 0.
@@ -105,10 +105,10 @@ pub enum Error {
 
 impl Error {
     /// An [`Error::Io`] about `path`.
-    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+    pub fn io(path: impl AsRef<Path>, reason: std::io::Error) -> Self {
         Self::Io {
             path: path.as_ref().to_owned(),
-            source,
+            reason,
         }
     }
 

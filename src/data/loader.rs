@@ -38,6 +38,25 @@ impl Default for DataLoaderOptions {
     }
 }
 
+impl DataLoaderOptions {
+    /// Whether a data set of `n` samples can be cut so.
+    pub(crate) fn check(&self, n: usize) -> Result<()> {
+        let batch_size = self.batch_size;
+        if n == 0 {
+            return Err(Error::argument("a DataLoader of an empty data set"));
+        }
+        if batch_size == 0 {
+            return Err(Error::argument("a DataLoader with batch_size 0"));
+        }
+        if batch_size > n {
+            return Err(Error::argument(format!(
+                "a DataLoader with batch_size {batch_size} of {n} samples"
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// Cuts a data set into batches, as `torch.utils.data.DataLoader`. Clones share the data set.
 #[derive(Clone)]
 pub struct DataLoader {
@@ -51,18 +70,7 @@ impl DataLoader {
     /// # Errors
     /// [`Error::Argument`] for an empty data set, and for a batch size of 0 or above its length.
     pub fn new(dataset: impl Dataset + 'static, options: DataLoaderOptions) -> Result<Self> {
-        let (n, batch_size) = (dataset.len(), options.batch_size);
-        if n == 0 {
-            return Err(Error::argument("a DataLoader of an empty data set"));
-        }
-        if batch_size == 0 {
-            return Err(Error::argument("a DataLoader with batch_size 0"));
-        }
-        if batch_size > n {
-            return Err(Error::argument(format!(
-                "a DataLoader with batch_size {batch_size} of {n} samples"
-            )));
-        }
+        options.check(dataset.len())?;
         Ok(Self {
             dataset: Arc::new(dataset),
             options,

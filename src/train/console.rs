@@ -18,8 +18,8 @@ pub enum Progress {
 
 /// Seconds between plain lines within an epoch.
 const EVERY: Duration = Duration::from_secs(10);
-const BAR: &str = "{prefix} {bar:28} {pos}/{len}  {msg}  {eta} left";
-const COLOURED: &str = "{prefix:.bold} {bar:28.cyan/blue} {pos}/{len}  {msg}  {eta} left";
+const BAR: &str = "{prefix} {wide_bar} {pos}/{len}  {msg}  {eta} left";
+const COLOURED: &str = "{prefix:.bold} {wide_bar:.cyan/blue} {pos}/{len}  {msg}  {eta} left";
 
 /// The progress of one epoch.
 pub(super) struct Epoch {

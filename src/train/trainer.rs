@@ -169,9 +169,18 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// As [`Trainer::fit`].
     pub fn summary(&mut self, train: &impl Dataset) -> Result<Summary> {
-        let n = self.options.batch_size.min(train.len());
-        self.compile(&types_of(train, n)?)?;
+        self.loader_options().check(train.len())?;
+        self.compile(&types_of(train, self.options.batch_size)?)?;
         Ok(Summary::new(self.session, self.train.as_ref()))
+    }
+
+    fn loader_options(&self) -> DataLoaderOptions {
+        DataLoaderOptions {
+            batch_size: self.options.batch_size,
+            shuffle: true,
+            seed: self.options.seed,
+            ..Default::default()
+        }
     }
 
     fn compile(&mut self, inputs: &[TensorType]) -> Result<&mut Function<'a>> {
@@ -198,17 +207,10 @@ impl<'a> Trainer<'a> {
         train: impl Dataset + 'static,
         valid: impl Dataset + 'static,
     ) -> Result<History> {
-        let o = &self.options;
-        if o.epochs == 0 {
+        if self.options.epochs == 0 {
             return Err(Error::argument("a training of 0 epochs"));
         }
-        let options = DataLoaderOptions {
-            batch_size: o.batch_size,
-            shuffle: true,
-            seed: o.seed,
-            ..Default::default()
-        };
-        let loader = DataLoader::new(train, options)?;
+        let loader = DataLoader::new(train, self.loader_options())?;
         let valid = self.eval_loader(valid)?;
         self.compile(&types_of(
             loader.dataset().as_ref(),
@@ -424,6 +426,14 @@ impl<'a> Trainer<'a> {
     fn path(&self, name: &str) -> PathBuf {
         let dir = self.options.output_dir.as_deref();
         dir.unwrap_or(Path::new("")).join(name)
+    }
+}
+
+impl Drop for Trainer<'_> {
+    /// The session forgets the plans.
+    fn drop(&mut self) {
+        let functions = self.train.take().into_iter().chain(self.eval.take());
+        functions.for_each(|f| self.session.forget(f));
     }
 }
 
