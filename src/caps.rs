@@ -19,6 +19,8 @@ pub struct Caps {
     pub workgroup_bytes: u32,
     /// Threads of a subgroup where it is the same for all kernels and the operations exist, else 0.
     pub subgroup: u32,
+    /// Turns that the loops of one thread may take in all: lavapipe ends a thread after 65,535.
+    pub iterations: usize,
     /// Whether kernels may use 16-bit floats.
     pub f16: bool,
     /// Whether barriers are dear and memory is cached: lavapipe, SwiftShader.
@@ -37,6 +39,7 @@ impl Default for Caps {
             threads: 256,
             workgroup_bytes: 16 << 10,
             subgroup: 0,
+            iterations: 1 << 20,
             f16: false,
             software: false,
         }

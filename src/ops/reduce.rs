@@ -135,7 +135,8 @@ impl OpDef for Reduce {
         let rows = io.outputs[0].numel();
         // Enough tasks to fill the device: long rows are cut in chunks, whose results a second launch combines.
         let wanted = if caps.software { 16 } else { 4096 };
-        let chunks = (wanted / rows.max(1)).clamp(1, columns.div_ceil(1024).max(1));
+        let most = columns.div_ceil(1024).max(1);
+        let chunks = (wanted / rows.max(1)).clamp(1, most).max(columns.div_ceil(caps.iterations).min(most));
         let no = || Error::Device("a reduction has more operands than the device binds".into());
         if chunks == 1 {
             return Ok(io
