@@ -48,14 +48,8 @@ impl Lockstep {
                 let n = output.ty.numel();
                 let want = self.cpu.words(cpu, *region)?;
                 let got = self.gpu.read_region(gpu, *region)?;
-                let differs = (0..n).find(|&i| {
-                    !agree(
-                        output.ty.dtype,
-                        want[i],
-                        got[i],
-                        scale(output.ty.dtype, &want[..n]),
-                    )
-                });
+                let scale = scale(output.ty.dtype, &want[..n]);
+                let differs = (0..n).find(|&i| !agree(output.ty.dtype, want[i], got[i], scale));
                 if let Some(i) = differs {
                     let inputs: Vec<String> = before.iter().map(|w| statistics(w)).collect();
                     return Err(Error::Lockstep(format!(

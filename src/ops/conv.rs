@@ -3,8 +3,9 @@
 //! With the gradients of its two operands it is closed under differentiation: each of the three is linear in both of
 //! its operands, and the gradients of each are the other two.
 
-pub(crate) mod columns;
+pub(crate) mod gather;
 mod options;
+pub(crate) mod product;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -20,11 +21,10 @@ use crate::kernel::Kernels;
 use crate::op::{CpuIo, GpuIo, OpDef};
 use crate::ops::conv_grad_input::ConvGradInput;
 use crate::ops::conv_grad_weight::ConvGradWeight;
-use crate::ops::matmul::gemm;
 use crate::ops::window::{LAYOUTS, Steps, Window};
 use crate::shape::Shape;
 use crate::tensor::{Tensor, Vjp};
-use columns::{Chunk, gather_rows};
+use gather::Gather;
 use rayon::prelude::*;
 
 /// `x [n, c, spatial…]` by `weight [o, c / groups, kernel…]` to `[n, o, positions…]`, as `torch.nn.functional.conv2d`.
@@ -154,28 +154,11 @@ impl OpDef for Conv {
             &io.inputs[1].shape,
             &io.outputs[0].shape,
         );
-        sizes.launch_forward(io, caps)
+        Gather::forward(&sizes).launch("conv", io, caps)
     }
 
     fn takes_epilogue(&self) -> bool {
         true
-    }
-}
-
-/// An output that tasks write disjoint ranges of.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: whoever takes a range vouches that no other task takes one that overlaps.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    /// # Safety
-    /// The range must lie in the output and overlap no other that is in use.
-    unsafe fn range<'a>(&self, at: usize, len: usize) -> &'a mut [f32] {
-        // SAFETY: promised by the caller.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(at), len) }
     }
 }
 
@@ -186,66 +169,15 @@ impl Sizes {
     }
 
     /// The convolution on the CPU, `y` being wholly written.
-    pub fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32]) {
-        if y.is_empty() {
-            return;
-        }
+    fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32]) {
         if self.is_narrow() {
-            return self.forward_narrow(x, weight, y);
+            self.forward_narrow(x, weight, y);
+        } else {
+            Gather::forward(self).cpu(x, weight, y);
         }
-        let Self {
-            n,
-            groups,
-            cin,
-            cout,
-            window,
-        } = *self;
-        let (elements, positions) = (window.elements(), window.positions());
-        let rows = cin * window.taps();
-        let chunks = Chunk::all(n, positions, rows);
-        let y = Shared(y.as_mut_ptr());
-        let task = |(columns, part): &mut (Vec<f32>, Vec<f32>), task: usize| {
-            let (chunk, group) = (&chunks[task / groups], task % groups);
-            let width = chunk.columns();
-            let x = &x[group * cin * elements..];
-            let weight = (&weight[group * cout * rows..][..cout * rows], rows, 1);
-            let b = if window.is_pointwise() && chunk.samples == 1 {
-                (
-                    &x[chunk.sample * groups * cin * elements + chunk.from..],
-                    elements,
-                    1,
-                )
-            } else {
-                let stride = padded(width);
-                columns.resize(columns.len().max(rows * stride), 0.0);
-                let x = (x, groups * cin * elements);
-                gather_rows(&window, x, 0..rows, chunk, (columns, stride));
-                (&columns[..], stride, 1)
-            };
-            let channel =
-                |sample: usize, o: usize| ((sample * groups + group) * cout + o) * positions;
-            if chunk.samples == 1 && chunk.len == positions {
-                // SAFETY: the channels of this group and sample are this task's alone.
-                let y = unsafe { y.range(channel(chunk.sample, 0), cout * positions) };
-                return gemm((cout, rows, width), weight, b, (y, width), false);
-            }
-            part.resize(part.len().max(cout * width), 0.0);
-            gemm((cout, rows, width), weight, b, (part, width), false);
-            for (o, part) in part[..cout * width].chunks(width).enumerate() {
-                for (s, part) in part.chunks(chunk.len).enumerate() {
-                    // SAFETY: these positions of this channel are this task's alone.
-                    let y =
-                        unsafe { y.range(channel(chunk.sample + s, o) + chunk.from, chunk.len) };
-                    y.copy_from_slice(part);
-                }
-            }
-        };
-        (0..chunks.len() * groups)
-            .into_par_iter()
-            .for_each_init(Default::default, task);
     }
 
-    /// The same tap by tap, without columns.
+    /// The same tap by tap.
     fn forward_narrow(&self, x: &[f32], weight: &[f32], y: &mut [f32]) {
         let Self {
             cin,
@@ -264,7 +196,7 @@ impl Sizes {
                 for c in 0..cin {
                     let x = &x[((sample * groups + o / cout) * cin + c) * elements..][..elements];
                     for (k, &w) in weight[(o * cin + c) * taps..][..taps].iter().enumerate() {
-                        window.runs(k, 0..positions, |at, n, element| {
+                        window.runs(k, |at, n, element| {
                             let y = &mut y[at..at + n];
                             if stride == 1 {
                                 y.iter_mut()
@@ -279,12 +211,6 @@ impl Sizes {
                 }
             });
     }
-}
-
-/// The distance of rows of `width` elements in scratch memory: whole vectors, and no power of two, whose multiples fall
-/// on the same cache lines.
-pub(crate) fn padded(width: usize) -> usize {
-    width.next_multiple_of(16) + 16
 }
 
 /// The shape of a weight.

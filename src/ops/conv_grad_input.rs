@@ -5,10 +5,9 @@ use crate::error::Result;
 use crate::graph::TensorType;
 use crate::kernel::Kernels;
 use crate::op::{CpuIo, GpuIo, OpDef};
-use crate::ops::conv::columns::Chunk;
-use crate::ops::conv::{Conv, Sizes, padded};
+use crate::ops::conv::gather::Gather;
+use crate::ops::conv::{Conv, Sizes};
 use crate::ops::conv_grad_weight::ConvGradWeight;
-use crate::ops::matmul::gemm;
 use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
 
@@ -69,7 +68,7 @@ impl OpDef for ConvGradInput {
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let (grad, weight) = (&io.inputs[0].shape, &io.inputs[1].shape);
         let sizes = self.conv.sizes(&io.outputs[0].shape, weight, grad);
-        sizes.launch_grad_input(io, caps)
+        Gather::grad_input(&sizes).launch("conv_grad_input", io, caps)
     }
 
     fn takes_epilogue(&self) -> bool {
@@ -80,88 +79,42 @@ impl OpDef for ConvGradInput {
 impl Sizes {
     /// The gradient of the input on the CPU, `x` being wholly written.
     fn grad_input(&self, grad: &[f32], weight: &[f32], x: &mut [f32]) {
+        if self.cin > 2 {
+            return Gather::grad_input(self).cpu(grad, weight, x);
+        }
         let Self {
-            groups,
             cin,
             cout,
+            groups,
             window,
             ..
         } = *self;
-        let taps = window.taps();
+        let (taps, positions) = (window.taps(), window.positions());
         if x.is_empty() {
             return;
         }
-        if let Some(window) = window.transposed() {
-            // With stride 1, a convolution of the gradient by the weight turned around.
-            let mut turned = vec![0.0; weight.len()];
-            for (g, turned) in turned.chunks_mut(cin * cout * taps).enumerate() {
-                for (at, turned) in turned.chunks_mut(taps).enumerate() {
-                    let (c, o) = (at / cout, at % cout);
-                    let from = &weight[((g * cout + o) * cin + c) * taps..][..taps];
-                    turned
-                        .iter_mut()
-                        .zip(from.iter().rev())
-                        .for_each(|(t, w)| *t = *w);
-                }
-            }
-            let back = Self {
-                cin: cout,
-                cout: cin,
-                window,
-                ..*self
-            };
-            return back.forward(grad, &turned, x);
-        }
-        let (elements, positions) = (window.elements(), window.positions());
-        let narrow = self.is_narrow();
-        let rows = cin * taps;
-        let chunks = Chunk::all(1, positions, rows);
-        let task = |columns: &mut Vec<f32>, (at, x): (usize, &mut [f32])| {
-            x.fill(0.0);
-            let grad = &grad[at * cout * positions..][..cout * positions];
-            let weight = &weight[at % groups * cout * rows..][..cout * rows];
-            if narrow {
-                return self.scatter_narrow(grad, weight, x);
-            }
-            for chunk in &chunks {
-                let stride = padded(chunk.len);
-                columns.resize(columns.len().max(rows * stride), 0.0);
-                let b = (&grad[chunk.from..], positions, 1);
-                gemm(
-                    (rows, cout, chunk.len),
-                    (weight, 1, rows),
-                    b,
-                    (columns, stride),
-                    false,
-                );
-                for (row, columns) in columns.chunks(stride).take(rows).enumerate() {
-                    let x = &mut x[row / taps * elements..][..elements];
-                    window.scatter(&columns[..chunk.len], row % taps, chunk.from, x);
-                }
-            }
-        };
-        x.par_chunks_mut(cin * elements)
+        // Tap by tap where channels are few.
+        x.par_chunks_mut(window.elements())
             .enumerate()
-            .for_each_init(Vec::new, task);
-    }
-
-    /// The gradient of one sample's and group's input, tap by tap, without columns.
-    fn scatter_narrow(&self, grad: &[f32], weight: &[f32], x: &mut [f32]) {
-        let (w, taps) = (&self.window, self.window.taps());
-        let (elements, positions) = (w.elements(), w.positions());
-        for (o, grad) in grad.chunks(positions).enumerate() {
-            for (c, x) in x.chunks_mut(elements).enumerate() {
-                for (k, &weight) in weight[(o * self.cin + c) * taps..][..taps]
-                    .iter()
-                    .enumerate()
-                {
-                    w.runs(k, 0..positions, |at, n, element| {
-                        let to = x[element..].iter_mut().step_by(w.stride[2]);
-                        to.zip(&grad[at..at + n])
-                            .for_each(|(x, g)| *x += weight * g);
-                    });
+            .for_each(|(plane, x)| {
+                x.fill(0.0);
+                let (part, c) = (plane / cin, plane % cin);
+                for o in 0..cout {
+                    let grad = &grad[(part * cout + o) * positions..][..positions];
+                    let at = ((part % groups * cout + o) * cin + c) * taps;
+                    for (k, &w) in weight[at..at + taps].iter().enumerate() {
+                        window.runs(k, |at, n, element| {
+                            let grad = &grad[at..at + n];
+                            if window.stride[2] == 1 {
+                                let to = &mut x[element..element + n];
+                                to.iter_mut().zip(grad).for_each(|(x, g)| *x += w * g);
+                            } else {
+                                let to = x[element..].iter_mut().step_by(window.stride[2]);
+                                to.zip(grad).for_each(|(x, g)| *x += w * g);
+                            }
+                        });
+                    }
                 }
-            }
-        }
+            });
     }
 }

@@ -6,10 +6,10 @@ use crate::error::Result;
 use crate::graph::TensorType;
 use crate::kernel::Kernels;
 use crate::op::{CpuIo, GpuIo, OpDef};
-use crate::ops::conv::columns::{Chunk, gather_rows};
-use crate::ops::conv::{Conv, Sizes, padded, weight_shape};
+use crate::ops::conv::product::{Offsets, Product, padded, panels, transpose};
+use crate::ops::conv::{Conv, Sizes, weight_shape};
 use crate::ops::conv_grad_input::ConvGradInput;
-use crate::ops::matmul::gemm;
+use crate::ops::window::coordinates;
 use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
 
@@ -92,78 +92,104 @@ impl Sizes {
         if self.is_narrow() {
             return self.grad_weight_narrow(x, grad, weight);
         }
-        let rows = cin * window.taps();
-        let chunks = Chunk::all(n, positions, rows);
-        // Rows are cut in blocks and columns in parts whose sums are added up; by the sizes alone, so that the number of
-        // threads has no part in the result.
-        let blocks = (rows / 64).clamp(1, 4);
-        let height = rows.div_ceil(blocks);
-        let parts = (16 / (blocks * groups)).clamp(1, chunks.len());
-        let task = |(columns, grads): &mut (Vec<f32>, Vec<f32>), task: usize| {
+        let taps = window.taps();
+        let rows = cin * taps;
+        // The positions are cut in parts whose sums are added up, the input's channels in blocks: by the sizes alone, so
+        // that the number of threads has no part in the result.
+        let together = (64 / positions).clamp(1, n);
+        let chunks = n.div_ceil(together);
+        let parts = ((1 << 19) / (groups * cout * rows)).clamp(1, 8).min(chunks);
+        let blocks = (16 / (parts * groups)).clamp(1, cin.div_ceil(4));
+        let height = cin.div_ceil(blocks);
+        let field = window.field();
+        let seen: Vec<usize> = (0..taps).map(|k| field.offset(window.offset(k))).collect();
+        let steps = |q: usize| {
+            let q = coordinates(q, window.output);
+            field.offset([0, 1, 2].map(|d| q[d] * window.stride[d]))
+        };
+        let steps: Vec<usize> = (0..positions).map(steps).collect();
+        let (panels, width) = (panels(cout), padded(cout));
+        let task = |scratch: &mut Scratch, task: usize| {
             let (group, block, part) = (
                 task % groups,
                 task / groups % blocks,
                 task / groups / blocks,
             );
-            let rows = block * height..rows.min((block + 1) * height);
-            let mut sum = vec![0.0; rows.len() * cout];
-            if rows.is_empty() {
-                return sum;
-            }
-            let x = &x[group * cin * elements..];
-            let from = part * chunks.len() / parts;
-            for (at, chunk) in chunks[from..(part + 1) * chunks.len() / parts]
-                .iter()
-                .enumerate()
-            {
-                let (width, stride) = (chunk.columns(), padded(chunk.columns()));
-                let channel = |s: usize| {
-                    ((chunk.sample + s) * groups + group) * cout * positions + chunk.from
-                };
-                let a = if window.is_pointwise() && chunk.samples == 1 {
-                    let at = chunk.sample * groups * cin * elements + chunk.from;
-                    (&x[at + rows.start * elements..], elements, 1)
-                } else {
-                    columns.resize(columns.len().max(rows.len() * stride), 0.0);
-                    let x = (x, groups * cin * elements);
-                    gather_rows(&window, x, rows.clone(), chunk, (columns, stride));
-                    (&columns[..], stride, 1)
-                };
-                let b = if chunk.samples == 1 {
-                    (&grad[channel(0)..], 1, positions)
-                } else {
-                    grads.resize(grads.len().max(cout * stride), 0.0);
-                    for (o, grads) in grads.chunks_mut(stride).take(cout).enumerate() {
-                        for (s, to) in grads[..width].chunks_mut(positions).enumerate() {
-                            to.copy_from_slice(&grad[channel(s) + o * positions..][..positions]);
-                        }
+            let channels = (block * height).min(cin)..cin.min((block + 1) * height);
+            let mut sum = vec![0.0; channels.len() * taps * width];
+            let sample = channels.len() * field.plane;
+            scratch.field.clear();
+            scratch.field.resize(together * sample, 0.0);
+            let offsets = |c: usize| seen.iter().map(move |t| c * field.plane + t);
+            let offsets: Vec<usize> = (0..channels.len()).flat_map(offsets).collect();
+            for chunk in part * chunks / parts..(part + 1) * chunks / parts {
+                let samples = chunk * together..n.min((chunk + 1) * together);
+                let inner = samples.len() * positions;
+                scratch.grad.resize(together * positions * width, 0.0);
+                scratch.inner.clear();
+                for (s, to) in samples.clone().zip(scratch.field.chunks_mut(sample.max(1))) {
+                    let at = (s * groups + group) * cin + channels.start;
+                    field.fill(&x[at * elements..][..channels.len() * elements], to);
+                    let first = (s - samples.start) * sample;
+                    scratch.inner.extend(steps.iter().map(|q| first + q));
+                }
+                let inner_offsets = Offsets::new(&scratch.inner);
+                for (first, width) in panels.iter().copied() {
+                    let panel = &mut scratch.grad[first * inner..][..inner * width];
+                    for (s, panel) in samples.clone().zip(panel.chunks_mut(positions * width)) {
+                        let at = (s * groups + group) * cout + first;
+                        let grad = &grad[at * positions..][..width.min(cout - first) * positions];
+                        transpose((grad, positions), (panel, width));
                     }
-                    (&grads[..], 1, stride)
-                };
-                gemm((rows.len(), width, cout), a, b, (&mut sum, cout), at > 0);
+                    let sum = &mut sum[first * offsets.len()..][..offsets.len() * width];
+                    // Sums of so many positions lose little.
+                    for from in (0..inner).step_by(2048) {
+                        let to = inner.min(from + 2048);
+                        Product {
+                            x: &scratch.field,
+                            rows: Offsets::new(&offsets),
+                            inner: inner_offsets.part(from..to),
+                            panel: &panel[from * width..to * width],
+                            out: sum,
+                            width,
+                            add: true,
+                        }
+                        .run();
+                    }
+                }
             }
             sum
         };
         let sums: Vec<Vec<f32>> = (0..parts * blocks * groups)
             .into_par_iter()
-            .map_init(Default::default, task)
+            .map_init(Scratch::default, task)
             .collect();
-        // A sum is `[row, output channel]`, the weight `[output channel, row]`.
-        weight
-            .par_chunks_mut(rows)
-            .enumerate()
-            .for_each(|(o, weight)| {
-                for (row, w) in weight.iter_mut().enumerate() {
-                    let at =
-                        |part: usize| &sums[(part * blocks + row / height) * groups + o / cout];
-                    *w = (0..parts)
-                        .map(|p| at(p)[row % height * cout + o % cout])
-                        .sum();
+        let (first, rest) = sums.split_at(blocks * groups);
+        let total = |(at, sum): (usize, &Vec<f32>)| {
+            let mut sum = sum.clone();
+            for part in rest.iter().skip(at).step_by(blocks * groups) {
+                sum.iter_mut().zip(part).for_each(|(s, p)| *s += p);
+            }
+            sum
+        };
+        let totals: Vec<Vec<f32>> = first.par_iter().enumerate().map(total).collect();
+        for (at, total) in totals.iter().enumerate() {
+            let (group, from) = (at % groups, at / groups * height * taps);
+            let height = total.len() / width;
+            for (first, width) in panels.iter().copied() {
+                let to = (group * cout + first) * rows;
+                let to = &mut weight[to..][..width.min(cout - first) * rows];
+                if height > 0 {
+                    transpose(
+                        (&total[first * height..][..height * width], width),
+                        (&mut to[from..], rows),
+                    );
                 }
-            });
+            }
+        }
     }
 
-    /// The same tap by tap, without columns.
+    /// The same tap by tap.
     fn grad_weight_narrow(&self, x: &[f32], grad: &[f32], weight: &mut [f32]) {
         let Self {
             n,
@@ -183,7 +209,7 @@ impl Sizes {
                     let x = &x[((sample * groups + o / cout) * cin + c) * elements..][..elements];
                     let grad = &grad[(sample * groups * cout + o) * positions..][..positions];
                     for (k, sum) in sums.iter_mut().enumerate() {
-                        window.runs(k, 0..positions, |at, n, element| {
+                        window.runs(k, |at, n, element| {
                             let (x, grad) = (&x[element..], &grad[at..at + n]);
                             *sum += f64::from(if window.stride[2] == 1 {
                                 dot(&x[..n], grad)
@@ -200,6 +226,13 @@ impl Sizes {
                 weight.iter_mut().zip(sums).for_each(|(w, s)| *w = s as f32);
             });
     }
+}
+
+#[derive(Default)]
+struct Scratch {
+    field: Vec<f32>,
+    grad: Vec<f32>,
+    inner: Vec<usize>,
 }
 
 /// The sum of products, over eight running sums.

@@ -1,5 +1,6 @@
 //! Windows that move over spatial dimensions: the geometry that convolution and pooling share.
 
+use crate::ops::conv::gather::Field;
 use std::ops::Range;
 
 /// How a window moves, one number a spatial dimension, of which there are 1 to 3.
@@ -106,11 +107,6 @@ impl Window {
         self.output.iter().product()
     }
 
-    /// The coordinates of the `k`-th tap.
-    pub fn tap(&self, k: usize) -> [usize; 3] {
-        coordinates(k, self.kernel)
-    }
-
     /// Positions along dimension `d` where tap `k` lies on an element, not on the padding.
     pub fn inside(&self, d: usize, k: usize) -> Range<usize> {
         let tap = k * self.dilation[d];
@@ -127,27 +123,39 @@ impl Window {
         o * self.stride[d] + k * self.dilation[d] - self.padding[d]
     }
 
-    /// Whether each position is one element: taps, strides and padding that change nothing.
-    pub fn is_pointwise(&self) -> bool {
-        self.kernel == [1; 3] && self.stride == [1; 3] && self.padding == [0; 3]
+    /// Call `run(at, n, element)` for each run of positions `at..at + n` whose `k`-th tap lies on elements, `element` for
+    /// the first and a stride on for each further one.
+    #[inline(always)]
+    pub fn runs(&self, k: usize, mut run: impl FnMut(usize, usize, usize)) {
+        let tap = coordinates(k, self.kernel);
+        let [depth, rows, columns] = [0, 1, 2].map(|d| self.inside(d, tap[d]));
+        if columns.is_empty() {
+            return;
+        }
+        let first = self.element(2, tap[2], columns.start);
+        for d in depth {
+            for r in rows.clone() {
+                let row = self.element(0, tap[0], d) * self.input[1] + self.element(1, tap[1], r);
+                let at = (d * self.output[1] + r) * self.output[2] + columns.start;
+                run(at, columns.len(), row * self.input[2] + first);
+            }
+        }
     }
 
-    /// The window that takes this one's gradient back to its input where all strides are 1: it runs over the output, and
-    /// its `k`-th tap is the `k`-th from the end of this one. `None` where padding is wider than the window reaches.
-    pub fn transposed(&self) -> Option<Self> {
-        if self.stride != [1; 3] {
-            return None;
-        }
-        let mut padding = [0; 3];
-        for d in 0..3 {
-            padding[d] = (self.dilation[d] * (self.kernel[d] - 1)).checked_sub(self.padding[d])?;
-        }
-        Some(Self {
-            input: self.output,
-            output: self.input,
-            padding,
-            ..*self
-        })
+    /// The input with its padding, cut behind where no window reaches.
+    pub fn field(&self) -> Field {
+        let over = |d: usize| {
+            let end =
+                (self.output[d] - 1) * self.stride[d] + (self.kernel[d] - 1) * self.dilation[d] + 1;
+            end.saturating_sub(self.input[d] + self.padding[d])
+        };
+        Field::new(self.input, self.padding, [0, 1, 2].map(over))
+    }
+
+    /// Coordinates of the `k`-th tap at the first position, counted from the first zero.
+    pub fn offset(&self, k: usize) -> [usize; 3] {
+        let tap = coordinates(k, self.kernel);
+        [0, 1, 2].map(|d| tap[d] * self.dilation[d])
     }
 }
 

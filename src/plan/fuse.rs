@@ -40,8 +40,13 @@ pub struct Groups {
     /// For items computed inside of their only consumer: the views from their shape to the consumer's.
     inlined: Vec<Option<Vec<Arc<dyn OpDef>>>>,
     users: Vec<Vec<usize>>,
+    /// What each item loads, once it is known what is inlined.
+    loaded: Vec<Loaded>,
     limit: usize,
 }
+
+/// Sources, and whether each is loaded whole and in order.
+type Loaded = (Vec<Source>, Vec<bool>);
 
 /// See the module.
 pub fn fuse(items: Items, caps: &Caps) -> Groups {
@@ -58,9 +63,11 @@ pub fn fuse(items: Items, caps: &Caps) -> Groups {
         group_of: vec![None; n],
         inlined: vec![None; n],
         users,
+        loaded: Vec::new(),
         limit: caps.storage_buffers,
     };
     g.inline();
+    g.loaded = (0..n).map(|at| g.collect_sources(at)).collect();
     // Assigns are ends: once everything else has a group, all readers of a state are known.
     let is_assign = |item: &Item| matches!(item.work, Work::Map(_, Some(Dest::State(_))));
     let (ends, rest): (Vec<usize>, Vec<usize>) =
@@ -120,7 +127,7 @@ impl Groups {
             }
             self.inlined[at] = Some(chain);
             let root = self.root(at);
-            let (sources, _) = self.sources(root);
+            let (sources, _) = self.collect_sources(root);
             if sources.len() + 3 > self.limit {
                 self.inlined[at] = None;
             }
@@ -137,7 +144,7 @@ impl Groups {
     }
 
     /// The sources that an item loads, inlined items expanded, and whether each is loaded whole and in order.
-    fn sources(&self, at: usize) -> (Vec<Source>, Vec<bool>) {
+    fn collect_sources(&self, at: usize) -> Loaded {
         let mut sources = Vec::new();
         let mut plain = Vec::new();
         let mut note = |source: Source, whole: bool| match sources.iter().position(|s| *s == source)
@@ -256,7 +263,7 @@ impl Groups {
     /// The group that an elementwise item may join, if there is one. Elementwise groups that only this item keeps apart
     /// become one first.
     fn join(&mut self, at: usize) -> Option<usize> {
-        let (sources, plain) = self.sources(at);
+        let (sources, plain) = self.loaded[at].clone();
         let mut candidates: Vec<usize> =
             sources.iter().filter_map(|s| self.group_of[s.0]).collect();
         candidates.sort_unstable();
@@ -359,7 +366,7 @@ impl Groups {
         let g = &self.groups[group];
         let mut before = Vec::new();
         for &at in g.core.iter().chain(&g.members) {
-            for s in self.sources(at).0 {
+            for &s in &self.loaded[at].0 {
                 before.extend(self.producers(s));
             }
             if let Work::Map(_, Some(Dest::State(to))) = self.item(at).work {
@@ -401,7 +408,7 @@ impl Groups {
         g.core
             .iter()
             .chain(&g.members)
-            .any(|&at| self.sources(at).0.iter().any(hits))
+            .any(|&at| self.loaded[at].0.iter().any(hits))
     }
 
     /// Whether the group reads the state that is to be written position by position, or nothing of its segment: one
@@ -409,13 +416,13 @@ impl Groups {
     fn in_place_or_apart(&self, group: usize, to: StateRange) -> bool {
         let g = &self.groups[group];
         g.core.iter().chain(&g.members).all(|&at| {
-            let (sources, plain) = self.sources(at);
+            let (sources, plain) = &self.loaded[at];
             sources
                 .iter()
                 .zip(plain)
                 .all(|(s, plain)| match self.state(*s) {
                     Some(range) if range.segment == to.segment => {
-                        range == to && plain && Some(at) != g.core
+                        range == to && *plain && Some(at) != g.core
                     }
                     _ => true,
                 })
@@ -438,12 +445,12 @@ impl Groups {
         let mut loaded: Vec<Source> = Vec::new();
         let mut count = 0;
         if let Some(core) = group.core {
-            count += self.sources(core).0.len() + self.item(core).outputs.len() - 1;
+            count += self.loaded[core].0.len() + self.item(core).outputs.len() - 1;
             count += usize::from(self.is_result(group, (core, 0)));
         }
         for &at in &group.members {
             let own = |s: &Source| Some(s.0) == group.core || group.members.contains(&s.0);
-            loaded.extend(self.sources(at).0.into_iter().filter(|s| !own(s)));
+            loaded.extend(self.loaded[at].0.iter().copied().filter(|s| !own(s)));
             let in_place = match self.item(at).work {
                 Work::Map(_, Some(Dest::State(to))) => {
                     loaded.iter().any(|s| self.state(*s) == Some(to))

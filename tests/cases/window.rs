@@ -160,6 +160,11 @@ fn pools(all: &mut Vec<Case>) {
             }
         }
     }
+    let x = vec![Input::filled(&[1, 2, 6, 6], Fill::Distinct)];
+    all.push(Case::many("max_pool2d, differentiated twice", x, |g, x| {
+        let loss = x[0].max_pool2d(2).square().sum(&[], false);
+        g.gradients(&loss, &[&x[0]]).into_iter().flatten().collect()
+    }));
     let adaptive = |shape| vec![Input::filled(shape, Fill::Distinct)];
     all.push(Case::new(
         "adaptive_max_pool1d",

@@ -36,6 +36,13 @@ pub fn gpu_default_limits() -> Pass {
     pass
 }
 
+/// The GPU with the kernels for hardware, also on a software adapter.
+pub fn gpu_hardware_kernels() -> Pass {
+    let mut pass = of("gpu, hardware kernels", DeviceKind::Gpu);
+    pass.options.software_kernels = Some(false);
+    pass
+}
+
 /// The GPU with grids so small that every kernel has to loop.
 pub fn gpu_few_workgroups() -> Pass {
     let mut pass = of("gpu, 7 workgroups", DeviceKind::Gpu);

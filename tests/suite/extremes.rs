@@ -1,7 +1,7 @@
 //! NaN and infinities: the GPU gives NaN where the CPU does, and both give it where PyTorch does.
 
 use crate::cases::table;
-use crate::common::{cpu, gpu};
+use crate::common::{Pass, cpu, gpu, gpu_hardware_kernels};
 use crate::parity::near;
 use crate::run::{Faults, run};
 use wgrad::{Array, DType, Params, Tensor};
@@ -20,7 +20,16 @@ const STRANGE: [f32; 8] = [
 
 #[test]
 fn nan_where_the_cpu_gives_nan() {
-    let Some(mut session) = gpu().open(&Params::new(3)) else {
+    same_kinds(&gpu());
+}
+
+#[test]
+fn nan_where_the_cpu_gives_nan_on_hardware_kernels() {
+    same_kinds(&gpu_hardware_kernels());
+}
+
+fn same_kinds(pass: &Pass) {
+    let Some(mut session) = pass.open(&Params::new(3)) else {
         return;
     };
     let mut reference = cpu().open(&Params::new(3)).unwrap();
@@ -133,7 +142,7 @@ fn as_pytorch() {
             vec![nan, 2.0, inf],
         ),
     ];
-    for pass in [cpu(), gpu()] {
+    for pass in [cpu(), gpu(), gpu_hardware_kernels()] {
         let Some(mut session) = pass.open(&Params::new(0)) else {
             continue;
         };

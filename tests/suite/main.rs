@@ -11,7 +11,12 @@ mod cases;
 #[path = "../common/devices.rs"]
 mod common;
 
+mod errors;
 mod extremes;
 mod gradcheck;
+mod limits;
 mod parity;
+mod plans;
 mod run;
+mod shaders;
+mod tidy;

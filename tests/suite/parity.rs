@@ -1,7 +1,9 @@
 //! Every case on the GPU gives what it gives on the CPU: results and gradients.
 
 use crate::cases::{Case, table};
-use crate::common::{Pass, cpu, gpu, gpu_default_limits, gpu_few_workgroups, lockstep, worst};
+use crate::common::{
+    Pass, cpu, gpu, gpu_default_limits, gpu_few_workgroups, gpu_hardware_kernels, lockstep, worst,
+};
 use crate::run::{Faults, run};
 use wgrad::optim::Adam;
 use wgrad::{Array, Mode, Params, Session, TensorType};
@@ -48,6 +50,11 @@ fn on_the_gpu() {
 #[test]
 fn within_default_limits() {
     parity(&gpu_default_limits());
+}
+
+#[test]
+fn with_hardware_kernels() {
+    parity(&gpu_hardware_kernels());
 }
 
 #[test]

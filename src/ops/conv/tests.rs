@@ -145,13 +145,22 @@ fn random(n: usize, name: &str) -> Vec<f32> {
 }
 
 /// Run an operator of two inputs on the CPU.
+fn run_to(
+    op: &dyn OpDef,
+    a: (&TensorType, &[f32]),
+    b: (&TensorType, &[f32]),
+    to: (&TensorType, &mut [f32]),
+) {
+    let inputs = vec![(a.0, a.1.as_ptr().cast()), (b.0, b.1.as_ptr().cast())];
+    // SAFETY: the types are those of the slices.
+    let mut io = unsafe { CpuIo::new(inputs, vec![(to.0, to.1.as_mut_ptr().cast())], None) };
+    op.cpu(&mut io).unwrap();
+}
+
 fn run(op: &dyn OpDef, a: (&TensorType, &[f32]), b: (&TensorType, &[f32])) -> Vec<f32> {
     let ty = op.infer(&[a.0.clone(), b.0.clone()]).unwrap().remove(0);
     let mut out = vec![f32::NAN; ty.numel()];
-    let inputs = vec![(a.0, a.1.as_ptr().cast()), (b.0, b.1.as_ptr().cast())];
-    // SAFETY: the types are those of the slices.
-    let mut io = unsafe { CpuIo::new(inputs, vec![(&ty, out.as_mut_ptr().cast())], None) };
-    op.cpu(&mut io).unwrap();
+    run_to(op, a, b, (&ty, &mut out));
     out
 }
 
@@ -240,34 +249,20 @@ fn speed() {
     let layers: &[(&str, Case)] = &[
         (
             "lenet 1",
-            Case([64, 1, 6, 1], &[32, 32], &[5, 5], &[1, 1], &[0, 0], &[1, 1]),
+            Case([8, 1, 6, 1], &[32, 32], &[5, 5], &[1, 1], &[0, 0], &[1, 1]),
         ),
         (
             "lenet 2",
-            Case(
-                [64, 6, 16, 1],
-                &[14, 14],
-                &[3, 3],
-                &[1, 1],
-                &[0, 0],
-                &[1, 1],
-            ),
+            Case([8, 6, 16, 1], &[14, 14], &[3, 3], &[1, 1], &[0, 0], &[1, 1]),
         ),
         (
             "vgg 3-32",
-            Case(
-                [64, 3, 32, 1],
-                &[32, 32],
-                &[3, 3],
-                &[1, 1],
-                &[1, 1],
-                &[1, 1],
-            ),
+            Case([8, 3, 32, 1], &[32, 32], &[3, 3], &[1, 1], &[1, 1], &[1, 1]),
         ),
         (
             "vgg 32-32",
             Case(
-                [64, 32, 32, 1],
+                [8, 32, 32, 1],
                 &[32, 32],
                 &[3, 3],
                 &[1, 1],
@@ -278,7 +273,7 @@ fn speed() {
         (
             "vgg 32-64",
             Case(
-                [64, 32, 64, 1],
+                [8, 32, 64, 1],
                 &[16, 16],
                 &[3, 3],
                 &[1, 1],
@@ -289,7 +284,7 @@ fn speed() {
         (
             "vgg 64-64",
             Case(
-                [64, 64, 64, 1],
+                [8, 64, 64, 1],
                 &[16, 16],
                 &[3, 3],
                 &[1, 1],
@@ -299,19 +294,12 @@ fn speed() {
         ),
         (
             "vgg 64-128",
-            Case(
-                [64, 64, 128, 1],
-                &[8, 8],
-                &[3, 3],
-                &[1, 1],
-                &[1, 1],
-                &[1, 1],
-            ),
+            Case([8, 64, 128, 1], &[8, 8], &[3, 3], &[1, 1], &[1, 1], &[1, 1]),
         ),
         (
             "vgg 128-128",
             Case(
-                [64, 128, 128, 1],
+                [8, 128, 128, 1],
                 &[8, 8],
                 &[3, 3],
                 &[1, 1],
@@ -322,7 +310,7 @@ fn speed() {
         (
             "resnet 1x1",
             Case(
-                [16, 64, 256, 1],
+                [4, 64, 256, 1],
                 &[28, 28],
                 &[1, 1],
                 &[1, 1],
@@ -333,7 +321,7 @@ fn speed() {
         (
             "resnet s2",
             Case(
-                [16, 64, 128, 1],
+                [4, 64, 128, 1],
                 &[28, 28],
                 &[3, 3],
                 &[2, 2],
@@ -344,7 +332,7 @@ fn speed() {
         (
             "depthwise",
             Case(
-                [16, 64, 64, 64],
+                [4, 64, 64, 64],
                 &[28, 28],
                 &[3, 3],
                 &[1, 1],
@@ -363,18 +351,31 @@ fn speed() {
         );
         let (conv, grad_input, grad_weight) = operators(case);
         let flops = 2.0 * (yt.numel() * wt.numel() / case.0[2]) as f64;
-        let time = |f: &dyn Fn() -> Vec<f32>| {
-            let times = (0..7).map(|_| {
+        // The least of many short runs on one thread: others may use the machine.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .build()
+            .unwrap();
+        let time = |op: &dyn OpDef,
+                    a: (&TensorType, &[f32]),
+                    b: (&TensorType, &[f32]),
+                    ty: &TensorType| {
+            let mut out = vec![0.0; ty.numel()];
+            let run = || {
                 let start = Instant::now();
-                std::hint::black_box(f());
+                run_to(op, a, b, (ty, &mut out));
                 start.elapsed().as_secs_f64()
-            });
-            times.fold(f64::MAX, f64::min)
+            };
+            pool.install(|| {
+                std::iter::repeat_with(run)
+                    .take(100)
+                    .fold(f64::MAX, f64::min)
+            })
         };
         let times = [
-            time(&|| run(&conv, (&xt, &x), (&wt, &w))),
-            time(&|| run(&grad_input, (&yt, &g), (&wt, &w))),
-            time(&|| run(&grad_weight, (&xt, &x), (&yt, &g))),
+            time(&conv, (&xt, &x), (&wt, &w), &yt),
+            time(&grad_input, (&yt, &g), (&wt, &w), &xt),
+            time(&grad_weight, (&xt, &x), (&yt, &g), &wt),
         ];
         print!("{name:12}");
         times
@@ -386,4 +387,57 @@ fn speed() {
         }
     }
     println!("vgg in all {:.1} ms", sum * 1e3);
+}
+
+/// A product on vectors of one kind, against plain sums.
+fn products_on<S: pulp::Simd>(simd: S) {
+    use product::{Offsets, Product};
+    let x = random(60, "x");
+    for (width, n) in [
+        (S::F32_LANES, 1),
+        (S::F32_LANES, 23),
+        (2 * S::F32_LANES, 13),
+    ] {
+        let rows: Vec<usize> = (0..n).map(|i| i * 7 % 30).collect();
+        let inner = [0, 3, 11, 5, 29];
+        let panel = random(5 * width, "panel");
+        for add in [false, true] {
+            let mut out = vec![0.5; n * width];
+            let product = Product {
+                x: &x,
+                rows: Offsets::new(&rows),
+                inner: Offsets::new(&inner),
+                panel: &panel,
+                out: &mut out,
+                width,
+                add,
+            };
+            simd.vectorize(product);
+            for (at, got) in out.iter().enumerate() {
+                let (i, o) = (at / width, at % width);
+                let terms = inner.iter().enumerate();
+                let sum: f32 = terms
+                    .map(|(j, b)| x[rows[i] + b] * panel[j * width + o])
+                    .sum();
+                let want = sum + if add { 0.5 } else { 0.0 };
+                assert!(
+                    (got - want).abs() < 1e-5,
+                    "{width} {n} {at}: {got}, expected {want}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn products_agree_on_all_vectors() {
+    products_on(pulp::Scalar);
+    #[cfg(target_arch = "x86_64")]
+    {
+        use pulp::x86::{V3, V4};
+        V3::try_new().map_or((), products_on);
+        V4::try_new().map_or((), products_on);
+    }
+    #[cfg(target_arch = "aarch64")]
+    pulp::aarch64::Neon::try_new().map_or((), products_on);
 }

@@ -1,6 +1,7 @@
 //! Convolution on the GPU: launches of tiles of output channels by positions.
 
 use super::Sizes;
+use super::gather::Gather;
 use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::kernel::{Buf, Dispatch, Kernels};
@@ -9,25 +10,6 @@ use crate::ops::reduce::{Combine, in_parts};
 
 /// Positions that a thread handles.
 const POSITIONS: usize = 4;
-
-/// What one launch of `conv.wgsl` computes: `out[n, a, q] = sum over b, k of weight[a, b, k] in[n, b, c]` at the
-/// coordinates `c = (q step + k dilation + start) / phases`, where they are whole and inside.
-struct Gather {
-    n: usize,
-    groups: usize,
-    a: usize,
-    b: usize,
-    input: [usize; 3],
-    output: [usize; 3],
-    kernel: [usize; 3],
-    /// Of the coordinate for one `q`, in elements; with phases, for one `q` of a phase.
-    step: [usize; 3],
-    dilation: [isize; 3],
-    start: [isize; 3],
-    phases: [usize; 3],
-    /// Distances of groups, `a`, `b` in the weight.
-    weight: [usize; 3],
-}
 
 /// Output channels that a thread handles: 8 where that leaves tasks enough.
 fn channels(caps: &Caps, channels: usize, tasks: impl Fn(usize) -> usize) -> usize {
@@ -44,7 +26,8 @@ fn none(name: &str) -> Error {
 }
 
 impl Gather {
-    fn launch(&self, name: &str, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
+    /// The kernel for it.
+    pub fn launch(&self, name: &str, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let threads = caps.lanes();
         let cells: Vec<usize> = (0..3)
             .map(|d| self.output[d].div_ceil(self.phases[d]))
@@ -84,48 +67,6 @@ impl Gather {
 }
 
 impl Sizes {
-    /// The convolution on the GPU.
-    pub fn launch_forward(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
-        let w = &self.window;
-        let taps = w.taps();
-        let gather = Gather {
-            n: self.n,
-            groups: self.groups,
-            a: self.cout,
-            b: self.cin,
-            input: w.input,
-            output: w.output,
-            kernel: w.kernel,
-            step: w.stride,
-            dilation: w.dilation.map(|d| d as isize),
-            start: w.padding.map(|p| -(p as isize)),
-            phases: [1; 3],
-            weight: [self.cout * self.cin * taps, self.cin * taps, taps],
-        };
-        gather.launch("conv", io, caps)
-    }
-
-    /// The gradient of the input on the GPU: positions of the same remainder by the stride, a phase, see the same taps.
-    pub fn launch_grad_input(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
-        let w = &self.window;
-        let taps = w.taps();
-        let gather = Gather {
-            n: self.n,
-            groups: self.groups,
-            a: self.cin,
-            b: self.cout,
-            input: w.output,
-            output: w.input,
-            kernel: w.kernel,
-            step: [1; 3],
-            dilation: w.dilation.map(|d| -(d as isize)),
-            start: w.padding.map(|p| p as isize),
-            phases: w.stride,
-            weight: [self.cout * self.cin * taps, taps, self.cin * taps],
-        };
-        gather.launch("conv_grad_input", io, caps)
-    }
-
     /// The gradient of the weight on the GPU: positions are cut in parts, whose sums a second launch adds up.
     pub fn launch_grad_weight(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let w = &self.window;

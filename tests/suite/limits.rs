@@ -1,0 +1,192 @@
+//! Memory: predicted before it is allocated, held to a limit; a device that is lost in the middle.
+
+use crate::common::{cpu, gpu, gpu_default_limits};
+use wgrad::caps::Caps;
+use wgrad::device::{DeviceOptions, GpuDevice};
+use wgrad::nn::{Linear, Module};
+use wgrad::optim::Adam;
+use wgrad::plan::Plan;
+use wgrad::{Array, Error, Function, Mode, Params, Result, Session, TensorType, Trace};
+
+/// A small network's step: its loss comes back.
+fn step<'f>(session: &mut Session, layers: &'f [Linear; 2], batch: usize) -> Result<Function<'f>> {
+    let types = [TensorType::f32([batch, 20]), TensorType::i32([batch])];
+    session.compile(Mode::Train, &types, |g, a| {
+        let y = layers[1].forward(&layers[0].forward(&a[0]).relu());
+        let loss = y.cross_entropy(&a[1]);
+        g.minimize(&loss, &Adam::new(0.01));
+        vec![loss]
+    })
+}
+
+fn layers(params: &Params) -> [Linear; 2] {
+    [
+        Linear::new(20, 33).build(&params.at("fc1")),
+        Linear::new(33, 7).build(&params.at("fc2")),
+    ]
+}
+
+fn batch(n: usize) -> [Array; 2] {
+    [Array::full([n, 20], 0.5f32), Array::vector(vec![3i32; n])]
+}
+
+#[test]
+fn memory_is_as_predicted() {
+    for pass in [cpu(), gpu(), gpu_default_limits()] {
+        let params = Params::new(1);
+        let layers = layers(&params);
+        let Some(mut session) = pass.open(&params) else {
+            continue;
+        };
+        let mut f = step(&mut session, &layers, 16).unwrap();
+        assert_eq!(
+            session.predicted_memory(&f),
+            session.memory(),
+            "{}",
+            pass.name
+        );
+        let [x, y] = batch(16);
+        for _ in 0..5 {
+            session.run(&mut f, &[&x, &y]).unwrap();
+        }
+        assert_eq!(
+            session.predicted_memory(&f),
+            session.memory(),
+            "{}",
+            pass.name
+        );
+        let memory = session.memory();
+        assert!(memory.optimizer == 2 * memory.parameters && memory.gradients == memory.parameters);
+    }
+}
+
+#[test]
+fn a_step_allocates_nothing_and_submits_once() {
+    for pass in [cpu(), gpu(), gpu_default_limits()] {
+        let params = Params::new(1);
+        let layers = layers(&params);
+        let Some(mut session) = pass.open(&params) else {
+            continue;
+        };
+        let mut f = step(&mut session, &layers, 16).unwrap();
+        let [x, y] = batch(16);
+        for _ in 0..4 {
+            session.run(&mut f, &[&x, &y]).unwrap();
+        }
+        let before = session.counters();
+        let runs = 5;
+        for _ in 0..runs {
+            session.run(&mut f, &[&x, &y]).unwrap();
+        }
+        let after = session.counters();
+        let plan = f.plan().unwrap();
+        assert_eq!(after.allocations, before.allocations, "{}", pass.name);
+        assert_eq!(after.plans, before.plans);
+        assert_eq!(after.pipelines, before.pipelines);
+        assert_eq!(after.submits - before.submits, runs);
+        assert_eq!(after.bytes_down - before.bytes_down, runs * 4);
+        let uploaded = (after.bytes_up - before.bytes_up) / runs;
+        assert_eq!(uploaded, 4 * plan.upload_words as u64);
+        // The batch, each array from a multiple of 256 bytes, and one block of scalars.
+        let arrays = [&x, &y].map(|a| (a.numel() * 4).next_multiple_of(256) as u64);
+        assert!(
+            uploaded <= arrays.iter().sum::<u64>() + 256,
+            "{uploaded} bytes up"
+        );
+        let launches: usize = plan.steps.iter().map(|s| s.kernels.dispatches.len()).sum();
+        let steps = if session.device().caps().kernels {
+            launches
+        } else {
+            plan.steps.len()
+        };
+        assert_eq!(after.dispatches - before.dispatches, runs * steps as u64);
+    }
+}
+
+#[test]
+fn a_plan_larger_than_the_limit() {
+    for pass in [cpu(), gpu()] {
+        let params = Params::new(1);
+        let layers = layers(&params);
+        let mut pass = pass;
+        pass.options.memory_limit = Some(2 << 20);
+        let Some(mut session) = pass.open(&params) else {
+            continue;
+        };
+        step(&mut session, &layers, 16).map(drop).unwrap();
+        let held = session.memory();
+        let error = step(&mut session, &layers, 100_000).map(drop).unwrap_err();
+        assert!(matches!(error, Error::OutOfMemory(_)), "{error}");
+        let message = error.to_string();
+        for part in [
+            "limit of 2.0 MiB",
+            "parameters",
+            "gradients",
+            "optimizer",
+            "activations",
+            "inputs",
+            "total",
+        ] {
+            assert!(message.contains(part), "no '{part}' in: {message}");
+        }
+        assert_eq!(session.memory(), held, "nothing was allocated for it");
+    }
+}
+
+#[test]
+fn a_tensor_larger_than_a_binding() {
+    let trace = Trace::new(&Params::new(0), true);
+    let x = trace.input(TensorType::f32([6000, 8000]));
+    let traced = trace.finish(&[x.exp()]).unwrap();
+    let error = Plan::compile(traced.graph, &Caps::default())
+        .map(drop)
+        .unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("192000000 bytes") && message.contains("134217728"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_parameter_larger_than_a_binding() {
+    let params = Params::new(0);
+    params.parameter("huge", [40_000, 1000], |_, _| vec![0.0; 40_000_000]);
+    let message = Session::with_options(&params, &cpu().options)
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("huge: [40000,1000]") && message.contains("128 MiB"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_lost_device() {
+    if gpu().open(&Params::new(0)).is_none() {
+        return;
+    }
+    let params = Params::new(1);
+    let layers = layers(&params);
+    let device = GpuDevice::open(&DeviceOptions::default(), true).unwrap();
+    let handle = device.wgpu().clone();
+    let mut session = Session::on(Box::new(device), &params).unwrap();
+    let mut f = step(&mut session, &layers, 16).unwrap();
+    let [x, y] = batch(16);
+    session.run(&mut f, &[&x, &y]).unwrap();
+    let pending = session.submit(&mut f, &[&x, &y]).unwrap();
+    handle.destroy();
+    // What was on its way may still arrive; everything after says what happened.
+    if let Err(error) = session.read(pending) {
+        assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+    }
+    for _ in 0..4 {
+        let error = session.run(&mut f, &[&x, &y]).map(drop).unwrap_err();
+        assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+    }
+    let error = session.get("fc1.weight").map(drop).unwrap_err();
+    assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+    let error = step(&mut session, &layers, 8).map(drop).unwrap_err();
+    assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+}
