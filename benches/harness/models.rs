@@ -1,0 +1,122 @@
+//! The models of `benches/peers/README.md`: same shapes, same data, PyTorch's initial values.
+
+use wgrad::state::Param;
+use wgrad::{Array, Params, Tensor, Trace};
+
+/// From the input to logits `[n, classes]`.
+pub type Forward = Box<dyn Fn(&Trace, &Tensor) -> Tensor + Send>;
+
+/// A model with its batch.
+#[derive(Clone, Copy)]
+pub struct Model {
+    /// The peers' name of it.
+    pub name: &'static str,
+    /// Examples in a batch.
+    pub batch: usize,
+    /// Classes that it tells apart.
+    pub classes: usize,
+    input: Input,
+    build: fn(&Params) -> Forward,
+}
+
+#[derive(Clone, Copy)]
+enum Input {
+    /// Standard normal values of this shape an example.
+    Normal(&'static [usize]),
+    /// Token numbers, this many an example.
+    #[expect(dead_code, reason = "for the models of text")]
+    Tokens(usize),
+}
+
+/// Tokens that the models of text know.
+pub const VOCABULARY: usize = 28_996;
+
+/// All models.
+pub const MODELS: &[Model] = &[Model {
+    name: "mlp",
+    batch: 128,
+    classes: 10,
+    input: Input::Normal(&[784]),
+    build: mlp,
+}];
+
+impl Model {
+    /// Its parameters, and the function of them.
+    pub fn build(&self, params: &Params) -> Forward {
+        (self.build)(params)
+    }
+
+    /// A batch: the input, and labels `[n]`.
+    pub fn data(&self) -> wgrad::Result<(Array, Array)> {
+        let n = self.batch;
+        let x = match self.input {
+            Input::Normal(shape) => {
+                let shape: Vec<usize> = std::iter::once(n).chain(shape.iter().copied()).collect();
+                let mut rng = wgrad::rng::Rng::new(0, "input");
+                let numel: usize = shape.iter().product();
+                Array::new(shape, (0..numel).map(|_| rng.normal()).collect::<Vec<_>>())?
+            }
+            Input::Tokens(tokens) => {
+                let id = |i: usize| (i * 7919 % VOCABULARY) as i32;
+                Array::new([n, tokens], (0..n * tokens).map(id).collect::<Vec<_>>())?
+            }
+        };
+        let label = |i: usize| (i % self.classes) as i32;
+        Ok((x, Array::vector((0..n).map(label).collect::<Vec<_>>())))
+    }
+}
+
+/// The mean over the batch of the cross entropy of `logits [n, c]` and class labels `[n]`.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
+    let classes = logits.trace().arange(logits.size(1));
+    let hit = labels.unsqueeze(1).eq(&classes); // [n, c]
+    let shifted = logits.sub(&logits.amax(&[1], true));
+    let log = shifted.exp().sum(&[1], false).log();
+    let zero = logits.trace().scalar(0.0);
+    log.sub(&hit.where_(&shifted, &zero).sum(&[1], false))
+        .mean(&[], false)
+}
+
+/// A dense layer: weight `[outputs, inputs]`, bias `[outputs]`, uniform within `1 / sqrt(inputs)`.
+struct Linear {
+    weight: Param,
+    bias: Param,
+}
+
+impl Linear {
+    fn new(p: &Params, inputs: usize, outputs: usize) -> Self {
+        let bound = 1.0 / (inputs as f32).sqrt();
+        Self {
+            weight: uniform(p, "weight", &[outputs, inputs], bound),
+            bias: uniform(p, "bias", &[outputs], bound),
+        }
+    }
+
+    fn forward(&self, g: &Trace, x: &Tensor) -> Tensor {
+        x.matmul(&g.param(&self.weight).t())
+            .add(&g.param(&self.bias))
+    }
+}
+
+fn uniform(p: &Params, name: &str, shape: &[usize], bound: f32) -> Param {
+    p.parameter(name, shape, |rng, n| {
+        (0..n)
+            .map(|_| (rng.uniform() * 2.0 - 1.0) * bound)
+            .collect()
+    })
+}
+
+fn mlp(p: &Params) -> Forward {
+    let layers = [(784, 512), (512, 512), (512, 10)];
+    let layers: Vec<Linear> = (0..)
+        .zip(layers)
+        .map(|(i, (inputs, outputs))| Linear::new(&p.at(format!("fc{i}")), inputs, outputs))
+        .collect();
+    Box::new(move |g, x| {
+        let mut x = layers[0].forward(g, x);
+        for layer in &layers[1..] {
+            x = layer.forward(g, &x.relu());
+        }
+        x
+    })
+}
