@@ -19,8 +19,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let first = (group.z * groups.y + group.y) * groups.x + group.x;
     let tasks = p.rows * p.chunks;
     for (var task = first; task < tasks; task += groups.x * groups.y * groups.z) {
-        let row = task / p.chunks;
-        let start = (task % p.chunks) * p.length;
+        let row = task % p.rows;
+        let start = task / p.rows * p.length;
         let end = min(start + p.length, p.columns);
         var sum = initial();
         for (var column = start + thread; column < end; column += THREADS) {

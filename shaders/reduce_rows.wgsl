@@ -17,8 +17,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let first = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
     let tasks = p.rows * p.chunks;
     for (var task = first; task < tasks; task += groups.x * groups.y * groups.z * THREADS) {
-        let row = task / p.chunks;
-        let start = (task % p.chunks) * p.length;
+        let row = task % p.rows;
+        let start = task / p.rows * p.length;
         let end = min(start + p.length, p.columns);
         // Two levels, so that the sum of a long chunk loses little.
         var total = initial();

@@ -63,4 +63,13 @@ impl Caps {
         let z = groups.div_ceil(x * y).clamp(1, limit);
         [x as u32, y as u32, z as u32]
     }
+
+    /// Threads of a workgroup where each works alone.
+    pub fn lanes(&self) -> u32 {
+        if self.software {
+            8
+        } else {
+            64.min(self.threads)
+        }
+    }
 }

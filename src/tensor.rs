@@ -144,6 +144,7 @@ impl Trace {
     /// Apply an operator; one tensor an output.
     pub fn push(&self, op: Arc<dyn OpDef>, inputs: &[&Tensor], site: Site) -> Vec<Tensor> {
         let Some(values) = inputs.iter().map(|t| t.value).collect::<Option<Vec<_>>>() else {
+            inputs.iter().for_each(|t| self.adopt(t));
             return Vec::new();
         };
         if inputs.iter().any(|t| !Rc::ptr_eq(&t.trace.0, &self.0)) {
@@ -214,6 +215,19 @@ impl Trace {
         inner.error.get_or_insert(Error::Graph(misuse));
         drop(inner);
         self.poison()
+    }
+
+    /// A poisoned tensor of a trace of its own, for a misuse that has no tensor to tell the trace by.
+    pub(crate) fn detached(op: &str, message: &str, site: Site) -> Tensor {
+        Self::new(&Params::new(0), false).misuse(op, message, site)
+    }
+
+    /// Keep the misuse that poisoned a tensor of another trace.
+    fn adopt(&self, t: &Tensor) {
+        if t.is_poisoned() && !Rc::ptr_eq(&t.trace.0, &self.0) {
+            let error = t.trace.0.borrow_mut().error.take();
+            error.into_iter().for_each(|e| self.fail(e));
+        }
     }
 
     /// Keep an error, if it is the first.
@@ -290,6 +304,7 @@ impl Trace {
     /// # Errors
     /// What the trace kept.
     pub fn finish(&self, outputs: &[Tensor]) -> Result<Traced, Error> {
+        outputs.iter().for_each(|t| self.adopt(t));
         let mut inner = self.0.borrow_mut();
         if let Some(error) = inner.error.take() {
             return Err(error);

@@ -116,3 +116,67 @@ fn regression_learns() {
         assert!(last < 0.2 * first, "{which}: {first} -> {last}");
     }
 }
+
+/// The kernels for hardware, on whatever adapter there is: matrix tiles, split inner dimensions, trees.
+#[test]
+fn hardware_kernels_agree_with_the_cpu() {
+    let run = |kind, software_kernels, max_workgroups| {
+        let options = DeviceOptions {
+            kind: Some(kind),
+            software_kernels,
+            max_workgroups,
+            ..Default::default()
+        };
+        let mut s = Session::with_options(&Params::new(0), &options).unwrap();
+        let mut rng = wgrad::rng::Rng::new(5, "tiles");
+        let mut array = |r: usize, c: usize| {
+            Array::new([r, c], (0..r * c).map(|_| rng.normal()).collect::<Vec<_>>()).unwrap()
+        };
+        let (a, b, c, d) = (
+            array(130, 67),
+            array(67, 65),
+            array(64, 2000),
+            array(33, 2000),
+        );
+        s.eval(move |g| {
+            let (a, b, c, d) = (
+                g.constant(a.clone()),
+                g.constant(b.clone()),
+                g.constant(c.clone()),
+                g.constant(d.clone()),
+            );
+            let x = a.matmul(&b).relu();
+            vec![
+                x.clone(),
+                b.t().matmul(&a.t()),
+                c.matmul(&d.t()),
+                c.sum(&[1], false),
+                d.square().sum(&[], false),
+                x.amax(&[0], false),
+                c.amax(&[], false),
+                c.amin(&[], false),
+            ]
+        })
+        .unwrap()
+    };
+    let want = run(DeviceKind::Cpu, None, None);
+    for limit in [None, Some(2)] {
+        for (k, (w, g)) in want
+            .iter()
+            .zip(run(DeviceKind::Gpu, Some(false), limit))
+            .enumerate()
+        {
+            for (w, g) in w
+                .as_slice::<f32>()
+                .unwrap()
+                .iter()
+                .zip(g.as_slice::<f32>().unwrap())
+            {
+                assert!(
+                    (w - g).abs() <= 1e-4 + 1e-4 * w.abs(),
+                    "{limit:?} {k}: {w} {g}"
+                );
+            }
+        }
+    }
+}

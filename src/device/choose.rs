@@ -42,6 +42,8 @@ pub struct DeviceOptions {
     pub max_workgroups: Option<u32>,
     /// Keep the runtime checks of shaders; by default only in builds with debug assertions.
     pub checked: Option<bool>,
+    /// Take the kernels meant for software adapters, or not; by default as the adapter is.
+    pub software_kernels: Option<bool>,
     /// Most bytes of buffers; by default what the backend reports.
     pub memory_limit: Option<u64>,
 }

@@ -157,6 +157,18 @@ impl GpuIo<'_> {
         Some(d)
     }
 
+    /// `dispatch` with the functions of `scalar.wgsl` on scalars, for shaders that store their results themselves.
+    pub fn with_library(&self, mut dispatch: Dispatch) -> Dispatch {
+        dispatch.generated.push_str(&aliases(1, DType::F32));
+        dispatch.generated.push_str(SCALAR_LIB);
+        dispatch
+    }
+
+    /// The buffer of the operator's output `i`, past the first: they follow what the epilogue makes of the first.
+    pub fn further(&self, i: usize) -> Buf {
+        Buf::Output(self.epilogue.exprs.len() + i - 1)
+    }
+
     /// The error of an operator without kernels.
     pub fn unsupported(&self, op: &str, _caps: &Caps) -> Result<Kernels> {
         Err(Error::Device(format!("{op} has no kernels for the GPU")))

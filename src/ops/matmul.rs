@@ -6,6 +6,7 @@ use crate::error::{Error, Result, Site};
 use crate::graph::TensorType;
 use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
+use crate::ops::reduce;
 use crate::shape::{Layout, Shape};
 use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
@@ -58,6 +59,19 @@ impl Matmul {
             a: a_strides,
             b: b_strides,
         }
+    }
+}
+
+impl Sizes {
+    fn launch(&self, stem: &'static str, source: &'static str) -> Dispatch {
+        let (a, b) = (self.a, self.b);
+        let sizes = [
+            self.batch, self.m, self.k, self.n, a[0], a[1], a[2], 0, b[0], b[1], b[2], 0,
+        ];
+        Dispatch::new(stem, source)
+            .read(Buf::Input(0))
+            .read(Buf::Input(1))
+            .sizes(sizes)
     }
 }
 
@@ -156,24 +170,38 @@ impl OpDef for Matmul {
 
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let s = self.sizes(&io.inputs[0].shape, &io.inputs[1].shape);
-        let threads = if caps.software {
-            8
-        } else {
-            64.min(caps.threads)
-        };
-        let tiles = s.batch * s.m.div_ceil(4) * s.n.div_ceil(4);
-        let d = Dispatch::new("matmul", include_str!("../../shaders/matmul.wgsl"))
-            .read(Buf::Input(0))
-            .read(Buf::Input(1))
-            .sizes([
-                s.batch, s.m, s.k, s.n, s.a[0], s.a[1], s.a[2], 0, s.b[0], s.b[1], s.b[2], 0,
-            ])
-            .constant("THREADS", threads)
-            .grid(caps.grid(tiles.div_ceil(threads as usize)));
-        let d = io
-            .with_epilogue(d, 1)
-            .ok_or_else(|| Error::Device("matmul: no kernel".into()))?;
-        Ok(d.into())
+        let no =
+            || Error::Device("matmul: its epilogue has more operands than the device binds".into());
+        if caps.software || caps.threads < 256 || s.m * s.n < 1024 {
+            let threads = if caps.software {
+                8
+            } else {
+                64.min(caps.threads)
+            };
+            let tiles = s.batch * s.m.div_ceil(4) * s.n.div_ceil(4);
+            let d = s.launch("matmul", include_str!("../../shaders/matmul.wgsl"));
+            let d = d
+                .constant("THREADS", threads)
+                .grid(caps.grid(tiles.div_ceil(threads as usize)));
+            return Ok(io.with_epilogue(d, 1).ok_or_else(no)?.into());
+        }
+        // Too few tiles to fill a device: cut the inner dimension, add the parts in a second launch.
+        let tiles = s.batch * s.m.div_ceil(64) * s.n.div_ceil(64);
+        let split = (128 / tiles).clamp(1, (s.k / 256).max(1));
+        let d = s.launch(
+            "matmul_tile",
+            include_str!("../../shaders/matmul_tile.wgsl"),
+        );
+        let d = d
+            .constant("SPLIT", split as u32)
+            .grid(caps.grid(tiles * split));
+        if split == 1 {
+            return Ok(io.with_epilogue(d, 1).ok_or_else(no)?.into());
+        }
+        reduce::in_parts(io, caps, split, reduce::Combine::Sum, |part| {
+            part.with_epilogue(d, 1)
+        })
+        .ok_or_else(no)
     }
 
     fn takes_epilogue(&self) -> bool {

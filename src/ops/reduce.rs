@@ -143,50 +143,65 @@ impl OpDef for Reduce {
                 .ok_or_else(no)?
                 .into());
         }
-        let identity = Map::identity(DType::F32);
-        let partial_type = [TensorType::f32([rows, chunks])];
-        let first = GpuIo {
-            outputs: &partial_type,
-            epilogue: &identity,
-            in_place: &[None],
-            ..*io
-        };
-        let mut first = first
-            .with_prologue(self.launch(caps, rows, columns, chunks), kept)
-            .ok_or_else(no)?;
-        let layout = Layout::contiguous([rows, chunks]);
-        let partials = Map {
-            exprs: vec![Expr::arg(1)],
-            loads: vec![Load {
-                operand: 0,
-                layout,
-                dtype: DType::F32,
-            }],
-        };
-        let second = GpuIo {
-            prologue: Some(&partials),
-            ..*io
-        };
-        let mut second = second
-            .with_prologue(self.launch(caps, rows, chunks, 1), 1)
-            .ok_or_else(no)?;
-        let redirect = |d: &mut Dispatch, from: Buf| {
-            d.bindings
-                .iter_mut()
-                .filter(|b| b.buf == from)
-                .for_each(|b| b.buf = Buf::Scratch(0))
-        };
-        redirect(&mut first, Buf::Output(0));
-        redirect(&mut second, Buf::Prologue(0));
-        Ok(Kernels {
-            dispatches: vec![first, second],
-            scratch: vec![rows * chunks],
+        in_parts(io, caps, chunks, self.combine, |part| {
+            part.with_prologue(self.launch(caps, rows, columns, chunks), kept)
         })
+        .ok_or_else(no)
     }
 
     fn takes_epilogue(&self) -> bool {
         true
     }
+}
+
+/// Kernels of an operator that computes its first output as `parts` parts to be combined: `first` launches the parts, each
+/// a whole output behind the last one, in scratch memory; a second launch combines them and goes through the epilogue.
+pub(crate) fn in_parts(
+    io: &GpuIo,
+    caps: &Caps,
+    parts: usize,
+    combine: Combine,
+    first: impl FnOnce(&GpuIo) -> Option<Dispatch>,
+) -> Option<Kernels> {
+    let n = io.outputs[0].numel();
+    let identity = Map::identity(DType::F32);
+    let partial = [TensorType::f32([parts, n])];
+    let mut first = first(&GpuIo {
+        outputs: &partial,
+        epilogue: &identity,
+        in_place: &[None],
+        ..*io
+    })?;
+    let layout = Layout::contiguous([parts, n]).permute(&[1, 0]);
+    let sums = Map {
+        exprs: vec![Expr::arg(1)],
+        loads: vec![Load {
+            operand: 0,
+            layout,
+            dtype: DType::F32,
+        }],
+    };
+    let second = GpuIo {
+        prologue: Some(&sums),
+        ..*io
+    };
+    let add = Reduce {
+        combine,
+        dims: vec![1],
+    };
+    let mut second = second.with_prologue(add.launch(caps, n, parts, 1), 1)?;
+    let redirect = |d: &mut Dispatch, from: Buf| {
+        d.bindings
+            .iter_mut()
+            .filter(|b| b.buf == from)
+            .for_each(|b| b.buf = Buf::Scratch(0));
+    };
+    redirect(&mut first, Buf::Output(0));
+    redirect(&mut second, Buf::Prologue(0));
+    Some(Kernels {
+        dispatches: vec![first, second],
+        scratch: vec![parts * n],
+    })
 }
 
 impl Reduce {

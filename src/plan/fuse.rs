@@ -180,6 +180,22 @@ impl Groups {
         Flat { expr, loads }
     }
 
+    /// The names of an item and of what is computed inside of it, in order.
+    pub fn names(&self, at: usize) -> Vec<&str> {
+        let inner = self
+            .item(at)
+            .operands
+            .iter()
+            .map(|o| o.source.0)
+            .filter(|o| self.inlined[*o].is_some());
+        let mut names: Vec<&str> = inner.flat_map(|o| self.names(o)).collect();
+        let part = matches!(self.item(at).work, Work::Map(_, Some(_)));
+        if !part {
+            names.push(&self.item(at).name);
+        }
+        names
+    }
+
     fn expand(
         &self,
         expr: &Expr,

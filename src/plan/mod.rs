@@ -8,6 +8,7 @@ mod print;
 mod schedule;
 mod simplify;
 mod steps;
+mod verify;
 
 pub use memory::{Memory, human};
 #[cfg(feature = "gpu")]
@@ -56,6 +57,8 @@ impl Plan {
         let groups = fuse::fuse(items, caps);
         let order = schedule::schedule(&groups);
         let steps = steps::steps(&groups, &order, caps)?;
-        place::place(groups, steps, inputs, types, caps)
+        let plan = place::place(groups, steps, inputs, types, caps)?;
+        debug_assert_eq!(verify::verify(&plan), Ok(()));
+        Ok(plan)
     }
 }

@@ -159,7 +159,9 @@ pub fn place(
             .flatten()
             .filter_map(|s| temp_of.get(s).copied())
             .collect();
-        reads.iter().for_each(|&r| temps[r].to = at);
+        reads
+            .iter()
+            .for_each(|&r| temps[r].to = temps[r].to.max(at));
         let mut written = Vec::new();
         for o in &step.outputs {
             let region = match o.dest {

@@ -98,7 +98,7 @@ fn step(groups: &Groups, group: &Group, caps: &Caps) -> Result<Step> {
     let mut sources: [Vec<Source>; 3] = Default::default();
     let (op, input_types, core_types): (Arc<dyn OpDef>, _, _) = match group.core {
         Some(core) => {
-            names.push(&item(core).name);
+            names.extend(groups.names(core));
             match &item(core).work {
                 Work::Kernel(op) => {
                     sources[0] = item(core).operands.iter().map(|o| o.source).collect();
@@ -151,7 +151,7 @@ fn step(groups: &Groups, group: &Group, caps: &Caps) -> Result<Step> {
         .map(|&c| (c, Expr::load(0, item(c).outputs[0].dtype)))
         .collect();
     for &at in &group.members {
-        names.push(&item(at).name);
+        names.extend(groups.names(at));
         let flat = groups.flat(at);
         let expr = builder.add(&flat, &mut |s| {
             values.iter().find(|v| v.0 == s.0).map(|v| v.1.clone())
@@ -221,7 +221,11 @@ fn step(groups: &Groups, group: &Group, caps: &Caps) -> Result<Step> {
     } else {
         Kernels::default()
     };
-    let name = names.join(" + ");
+    let name = if names.is_empty() {
+        "copy".to_owned()
+    } else {
+        names.join(" + ")
+    };
     Ok(Step {
         name,
         op,

@@ -114,7 +114,9 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         subgroup: if uniform { info.subgroup_min_size } else { 0 },
         f16: false,
-        software: info.device_type == wgpu::DeviceType::Cpu,
+        software: options
+            .software_kernels
+            .unwrap_or(info.device_type == wgpu::DeviceType::Cpu),
     };
     let fault = Arc::new(Mutex::new(None));
     let keep = |slot: &Arc<Mutex<Option<Error>>>, error: Error| {

@@ -1,0 +1,49 @@
+// Cross entropy of logits [n, c, inner] with class labels [n, inner]: the loss of each row, and the logarithm of its sum
+// of exponentials, which the gradient needs.
+
+override THREADS: u32 = 64u;
+
+struct Params {
+    rows: u32,
+    n: u32,      // classes
+    inner: u32,  // distance of neighbours in a row
+    ignore: u32, // label, as bits, of rows without a loss
+    map: array<vec4<u32>, MAP>,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read_write> lse: array<f32>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) thread: u32) {
+    let member = team_member(thread);
+    let first = team_row((group.z * groups.y + group.y) * groups.x + group.x, thread);
+    let step = team_step(groups.x * groups.y * groups.z);
+    for (var row = first; row < p.rows; row += step) {
+        let base = (row / p.inner) * p.n * p.inner + row % p.inner;
+        var most = from_bits(0xff800000u);
+        for (var k = member; k < p.n; k += TEAM) {
+            most = max_f(most, x[base + k * p.inner]);
+        }
+        most = team_max(most, member);
+        // Two levels, so that the sum of a long row loses little.
+        var sum = 0.0;
+        for (var from = member; from < p.n; from += 256u * TEAM) {
+            var part = 0.0;
+            for (var k = from; k < min(from + 256u * TEAM, p.n); k += TEAM) {
+                part += exp(x[base + k * p.inner] - most);
+            }
+            sum += part;
+        }
+        sum = team_sum(sum, member);
+        if (member == 0u) {
+            let label = labels[row];
+            // What is out of range (negative ones are large) takes the last class.
+            let chosen = x[base + min(label, p.n - 1u) * p.inner];
+            lse[row] = most + log(sum);
+            epilogue(row, select(log(sum) - (chosen - most), 0.0, label == p.ignore));
+        }
+    }
+}

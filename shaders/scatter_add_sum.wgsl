@@ -1,0 +1,41 @@
+// The sums of g [outer, m, inner] over the lists of `scatter_add_link`: one thread an element, or four, of the result
+// [groups, outer, n, inner], a group being the lists of some parts of the indices.
+
+override THREADS: u32 = 64u;
+
+struct Params {
+    count: u32, // elements of the result, or vectors of four
+    n: u32,
+    inner: u32, // as count
+    m: u32,
+    outer: u32,
+    parts: u32, // of all groups
+    each: u32,  // parts of a group
+    unused: u32,
+    map: array<vec4<u32>, MAP>,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> g: array<C>;
+@group(0) @binding(2) var<storage, read_write> first: array<u32>; // only read, but it may share a buffer with the result
+@group(0) @binding(3) var<storage, read_write> next: array<u32>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) thread: u32) {
+    let begin = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
+    for (var at = begin; at < p.count; at += groups.x * groups.y * groups.z * THREADS) {
+        let i = at % p.inner;
+        let row = at / p.inner % p.n;
+        let o = at / p.inner / p.n % p.outer;
+        let from = at / p.inner / p.n / p.outer * p.each;
+        var sum = C();
+        for (var part = from; part < min(from + p.each, p.parts); part++) {
+            var k = first[part * p.n + row];
+            while (k != 0xffffffffu) {
+                sum += g[(o * p.m + k) * p.inner + i];
+                k = next[k];
+            }
+        }
+        epilogue(at, sum);
+    }
+}
