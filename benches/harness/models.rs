@@ -66,17 +66,6 @@ impl Model {
     }
 }
 
-/// The mean over the batch of the cross entropy of `logits [n, c]` and class labels `[n]`.
-pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
-    let classes = logits.trace().arange(logits.size(1));
-    let hit = labels.unsqueeze(1).eq(&classes); // [n, c]
-    let shifted = logits.sub(&logits.amax(&[1], true));
-    let log = shifted.exp().sum(&[1], false).log();
-    let zero = logits.trace().scalar(0.0);
-    log.sub(&hit.where_(&shifted, &zero).sum(&[1], false))
-        .mean(&[], false)
-}
-
 /// A dense layer: weight `[outputs, inputs]`, bias `[outputs]`, uniform within `1 / sqrt(inputs)`.
 struct Linear {
     weight: Param,

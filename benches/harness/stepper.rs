@@ -1,6 +1,6 @@
 //! Training steps of a model on a device, timed.
 
-use super::models::{Model, cross_entropy};
+use super::models::Model;
 use super::ms;
 use std::time::Instant;
 use wgrad::device::Device;
@@ -51,7 +51,7 @@ impl Stepper {
         let begin = Instant::now();
         let types = [TensorType::of(&x), TensorType::of(&y)];
         let function = session.compile(Mode::Train, &types, move |g, a| {
-            let loss = cross_entropy(&forward(g, &a[0]), &a[1]);
+            let loss = forward(g, &a[0]).cross_entropy(&a[1]);
             g.minimize(&loss, &Adam::new(1e-3));
             vec![loss]
         })?;
