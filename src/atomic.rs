@@ -10,10 +10,6 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// As [`replace`].
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for JSON files beside the weights")
-)]
 pub(crate) fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     replace(path.as_ref(), |file| file.write_all(bytes))
 }

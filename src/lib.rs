@@ -11,6 +11,7 @@ pub mod dtype;
 pub mod error;
 pub mod fused;
 pub mod graph;
+mod host;
 pub mod kernel;
 pub mod op;
 pub mod ops;

@@ -4,6 +4,7 @@ use crate::array::Array;
 use crate::device::{self, Counters, Device, DeviceOptions, PlanId, Ticket};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Scalar, TensorType};
+use crate::host;
 use crate::plan::{Memory, Plan};
 use crate::state::{self, Params, State};
 use crate::tensor::{InputRange, Tensor, Trace};
@@ -78,7 +79,7 @@ impl Session {
         let (device, banner) = device::choose(options)?;
         let mut session = Self::on(device, params)?;
         session.banner = banner;
-        session.memory_limit = options.memory_limit;
+        session.memory_limit = options.memory_limit.or(session.memory_limit);
         Ok(session)
     }
 
@@ -87,7 +88,14 @@ impl Session {
     /// # Errors
     /// As [`Session::new`].
     pub fn on(device: Box<dyn Device>, params: &Params) -> Result<Self> {
+        let mut device = device;
+        if let Some(key) = device.pipeline_cache_key() {
+            device.set_pipeline_cache(host::read_pipelines(&key));
+        }
         let banner = format!("device: {}", device.name());
+        // Where the device computes in the machine's own memory, leave some of it to the rest.
+        let own = !device.caps().kernels || device.caps().software;
+        let memory_limit = host::memory().filter(|_| own).map(|bytes| bytes / 4 * 3);
         let mut session = Self {
             device,
             params: params.root(),
@@ -97,7 +105,7 @@ impl Session {
             updates: 0,
             rates: BTreeMap::new(),
             upload: Vec::new(),
-            memory_limit: None,
+            memory_limit,
         };
         session.sync()?;
         Ok(session)
@@ -198,7 +206,11 @@ impl Session {
             )));
         }
         self.sync()?;
+        let pipelines = self.counters().pipelines;
         let id = self.device.load(plan.clone())?;
+        if self.counters().pipelines > pipelines {
+            self.keep_pipelines();
+        }
         let updates = plan
             .scalars
             .iter()
@@ -210,6 +222,16 @@ impl Session {
             ranges,
             updates,
         })
+    }
+
+    /// Keep compiled pipelines for later sessions. Without them those are slower to start, nothing more.
+    fn keep_pipelines(&self) {
+        if let (Some(key), Some(data)) = (
+            self.device.pipeline_cache_key(),
+            self.device.pipeline_cache(),
+        ) {
+            let _ = host::write_pipelines(&key, &data);
+        }
     }
 
     /// Run `f` and wait for its results.

@@ -81,6 +81,21 @@ pub trait Device: Send {
     /// Drop the outputs of a run.
     fn discard(&mut self, ticket: Ticket);
 
+    /// The name under which compiled pipelines may be kept for later sessions, where the backend can.
+    fn pipeline_cache_key(&self) -> Option<String> {
+        None
+    }
+
+    /// Start from compiled pipelines that an earlier session kept; what does not fit the driver is ignored.
+    fn set_pipeline_cache(&mut self, data: Option<Vec<u8>>) {
+        let _ = data;
+    }
+
+    /// The compiled pipelines, to be kept.
+    fn pipeline_cache(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// What it has done so far.
     fn counters(&self) -> Counters;
 

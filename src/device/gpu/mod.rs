@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The GPU device.
 pub struct GpuDevice {
     name: String,
+    cache_key: Option<String>,
     caps: Caps,
     device: wgpu::Device,
     queue: wgpu::Queue,
@@ -197,6 +198,18 @@ impl Device for GpuDevice {
     fn discard(&mut self, ticket: Ticket) {
         self.results.remove(&ticket);
         self.plans.values_mut().for_each(|p| p.discard(ticket));
+    }
+
+    fn pipeline_cache_key(&self) -> Option<String> {
+        self.cache_key.clone()
+    }
+
+    fn set_pipeline_cache(&mut self, data: Option<Vec<u8>>) {
+        self.pipelines.start_cache(&self.device, data.as_deref());
+    }
+
+    fn pipeline_cache(&self) -> Option<Vec<u8>> {
+        self.pipelines.cache_data()
     }
 
     fn counters(&self) -> Counters {

@@ -142,6 +142,10 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
     let checked = options.checked.unwrap_or(cfg!(debug_assertions));
     Ok(GpuDevice {
         name: describe(&info),
+        cache_key: features
+            .contains(wgpu::Features::PIPELINE_CACHE)
+            .then(|| wgpu::util::pipeline_cache_key(&info))
+            .flatten(),
         caps,
         pipelines: Pipelines::new(checked),
         device,

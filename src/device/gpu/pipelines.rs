@@ -14,6 +14,7 @@ pub struct Pipelines {
     checked: bool,
     made: HashMap<Key, wgpu::ComputePipeline>,
     layouts: HashMap<Vec<bool>, wgpu::BindGroupLayout>,
+    cache: Option<wgpu::PipelineCache>,
 }
 
 fn key(d: &Dispatch) -> Key {
@@ -33,7 +34,24 @@ impl Pipelines {
             checked,
             made: HashMap::new(),
             layouts: HashMap::new(),
+            cache: None,
         }
+    }
+
+    /// Have the driver keep what it compiles, starting from `data`.
+    pub fn start_cache(&mut self, device: &wgpu::Device, data: Option<&[u8]>) {
+        let descriptor = wgpu::PipelineCacheDescriptor {
+            label: None,
+            data,
+            fallback: true,
+        };
+        // SAFETY: `data` is what `cache_data` gave under the same key; the driver checks it, and falls back.
+        self.cache = Some(unsafe { device.create_pipeline_cache(&descriptor) });
+    }
+
+    /// What the driver has compiled.
+    pub fn cache_data(&self) -> Option<Vec<u8>> {
+        self.cache.as_ref()?.get_data()
     }
 
     /// Make the pipelines that `dispatches` need, in parallel; returns how many were new.
@@ -50,7 +68,7 @@ impl Pipelines {
             .into_par_iter()
             .map(|(key, d)| {
                 let layout = &self.layouts[&access(d)];
-                Ok((key.clone(), make(device, d, &key.0, layout, self.checked)?))
+                Ok((key.clone(), make(device, d, &key.0, layout, self)?))
             })
             .collect::<Result<_>>()?;
         let count = made.len() as u64;
@@ -100,13 +118,14 @@ fn make(
     d: &Dispatch,
     text: &str,
     layout: &wgpu::BindGroupLayout,
-    checked: bool,
+    pipelines: &Pipelines,
 ) -> Result<wgpu::ComputePipeline> {
     let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(d.shader),
         source: wgpu::ShaderSource::Wgsl(text.into()),
     };
+    let checked = pipelines.checked;
     let module = if checked {
         device.create_shader_module(descriptor)
     } else {
@@ -130,7 +149,7 @@ fn make(
             constants: &constants,
             zero_initialize_workgroup_memory: checked,
         },
-        cache: None,
+        cache: pipelines.cache.as_ref(),
     });
     match pollster::block_on(scope.pop()) {
         Some(error) => Err(Error::Device(format!(
