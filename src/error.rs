@@ -93,6 +93,14 @@ pub enum Error {
         /// Where the last good checkpoint is, as a clause of the message; empty if there is none.
         kept: String,
     },
+    /// Ctrl-C ended a training loop, after the step that it was in.
+    #[error("interrupted after {step} steps: {kept}")]
+    Interrupted {
+        /// Updates so far.
+        step: u64,
+        /// Where the model was saved, as a clause of the message.
+        kept: String,
+    },
 }
 
 impl Error {

@@ -5,6 +5,7 @@ pub mod array;
 mod atomic;
 pub mod autodiff;
 pub mod caps;
+mod checkpoint;
 pub mod data;
 pub mod device;
 pub mod dtype;
@@ -13,6 +14,7 @@ pub mod fused;
 pub mod graph;
 mod host;
 pub mod kernel;
+pub mod nn;
 pub mod op;
 pub mod ops;
 pub mod optim;
@@ -23,6 +25,8 @@ pub mod session;
 pub mod shape;
 pub mod state;
 pub mod tensor;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod weights;
 
 pub use array::Array;

@@ -3,11 +3,11 @@
 use crate::array::Array;
 use crate::device::{self, Counters, Device, DeviceOptions, PlanId, Ticket};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Scalar, TensorType};
+use crate::graph::{Scalar, TensorType};
 use crate::host;
 use crate::plan::{Memory, Plan};
 use crate::state::{self, Params, State};
-use crate::tensor::{InputRange, Tensor, Trace};
+use crate::tensor::{InputRange, LayerCall, Tensor, Trace, Traced};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -52,6 +52,7 @@ struct Compiled {
     id: PlanId,
     plan: Arc<Plan>,
     ranges: Vec<InputRange>,
+    layers: Vec<LayerCall>,
     updates: bool,
 }
 
@@ -179,22 +180,17 @@ impl Session {
         state::check(&self.params)?;
         drop(arguments);
         let traced = trace.finish(&outputs)?;
-        for (group, rate) in traced.learning_rates {
-            self.rates.entry(group).or_insert(rate);
+        for (group, rate) in &traced.learning_rates {
+            self.rates.entry(*group).or_insert(*rate);
         }
-        let compiled = self.load(traced.graph, inputs, traced.ranges)?;
+        let compiled = self.load_plan(traced, inputs)?;
         f.plans.push(compiled);
         f.compiled += 1;
         Ok(())
     }
 
-    fn load(
-        &mut self,
-        graph: Graph,
-        inputs: &[TensorType],
-        ranges: Vec<InputRange>,
-    ) -> Result<Compiled> {
-        let plan = Arc::new(Plan::compile(graph, self.device.caps())?);
+    fn load_plan(&mut self, traced: Traced, inputs: &[TensorType]) -> Result<Compiled> {
+        let plan = Arc::new(Plan::compile(traced.graph, self.device.caps())?);
         let memory = plan.memory(&self.params.segments(), self.device.caps());
         if self
             .memory_limit
@@ -219,7 +215,8 @@ impl Session {
             inputs: inputs.to_vec(),
             id,
             plan,
-            ranges,
+            ranges: traced.ranges,
+            layers: traced.layers,
             updates,
         })
     }
@@ -350,6 +347,11 @@ impl Session {
         self.learning_rate_of(0)
     }
 
+    /// The learning rates that are set, by parameter group.
+    pub(crate) fn learning_rates(&mut self) -> &mut BTreeMap<usize, f64> {
+        &mut self.rates
+    }
+
     fn learning_rate_of(&self, group: usize) -> f64 {
         self.rates.get(&group).copied().unwrap_or(0.0)
     }
@@ -373,6 +375,9 @@ impl Session {
     /// # Errors
     /// The device's failures.
     pub fn get_all(&mut self, states: &[State]) -> Result<Vec<Array>> {
+        if states.is_empty() {
+            return Ok(Vec::new());
+        }
         self.sync()?;
         let ranges: Vec<_> = states.iter().map(|s| s.range).collect();
         let words = pollster::block_on(self.device.read_states(&ranges))?;
@@ -433,6 +438,11 @@ impl Function<'_> {
     /// The plan in use.
     pub fn plan(&self) -> Option<&Plan> {
         self.plans.last().map(|c| c.plan.as_ref())
+    }
+
+    /// The layers of the plan in use, in the order in which they run.
+    pub fn layers(&self) -> &[LayerCall] {
+        self.plans.last().map_or(&[], |c| &c.layers)
     }
 
     /// How many plans were compiled so far.

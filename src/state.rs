@@ -17,6 +17,8 @@ pub const ALIGN: usize = 64;
 /// Most elements of a segment: WebGPU's default binding limit of 128 MiB.
 pub const SEGMENT: usize = (128 << 20) / DType::SIZE;
 
+const TOO_LARGE: &str = "is larger than the 128 MiB that one binding may cover";
+
 /// What a state is for. Kinds lie in segments of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StateKind {
@@ -137,6 +139,16 @@ impl Params {
         init: impl FnOnce(&mut crate::rng::Rng, usize) -> Vec<f32>,
     ) -> Param {
         let (path, shape) = (join(&self.prefix, name), shape.into());
+        let numel = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        if numel.is_none_or(|n| n > SEGMENT) {
+            self.refuse(&path, &format!("{shape} {TOO_LARGE}"), Site::here());
+            return self.create(
+                path,
+                StateKind::Parameter,
+                Array::zeros([0]),
+                Site::here(),
+            );
+        }
         let mut rng = crate::rng::Rng::new(self.seed, &path);
         let value = Array::of(shape.clone(), init(&mut rng, shape.numel()));
         self.create(path, StateKind::Parameter, value, Site::here())
@@ -163,7 +175,7 @@ impl Params {
                 "a function that is traced again must not create parameters: build layers outside of it",
             )
         } else if shape.numel() > SEGMENT {
-            Some("it is larger than the 128 MiB that one binding may cover")
+            Some(TOO_LARGE)
         } else {
             None
         };
@@ -264,6 +276,13 @@ impl Params {
     /// The segments so far.
     pub fn segments(&self) -> Vec<Segment> {
         self.lock().segments.clone()
+    }
+
+    /// Keep what is wrong with a layer or a state at `path`, if it is the first: `Session::new` and `compile` return it.
+    pub(crate) fn refuse(&self, path: &str, message: &str, site: Site) {
+        let place = if path.is_empty() { "the model" } else { path };
+        let error = Error::Argument(format!("{place}: {message}, at {site}"));
+        self.lock().error.get_or_insert(error);
     }
 
     /// The first error of building layers.

@@ -30,6 +30,18 @@ struct Inner {
     ranges: Vec<InputRange>,
     states: HashMap<(StateRange, TensorType), Tensor>,
     rates: Vec<(usize, f64)>,
+    layers: Vec<LayerCall>,
+}
+
+/// A layer that ran in a trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerCall {
+    /// Its path.
+    pub path: Arc<str>,
+    /// Its type: `Conv2d`.
+    pub kind: &'static str,
+    /// What it returned.
+    pub output: TensorType,
 }
 
 /// What an integer argument must lie in, checked before each run.
@@ -53,6 +65,8 @@ pub struct Traced {
     pub ranges: Vec<InputRange>,
     /// Learning rates that parameter groups start with.
     pub learning_rates: Vec<(usize, f64)>,
+    /// The layers that ran, in their order.
+    pub layers: Vec<LayerCall>,
 }
 
 /// A value in a trace: shape and dtype are known, elements are not.
@@ -76,6 +90,7 @@ impl Trace {
             ranges: Vec::new(),
             states: HashMap::new(),
             rates: Vec::new(),
+            layers: Vec::new(),
         })))
     }
 
@@ -243,6 +258,27 @@ impl Trace {
         result
     }
 
+    /// As [`Trace::scope`], for a layer of type `kind` that returns one tensor: [`Function::layers`] lists it.
+    ///
+    /// [`Function::layers`]: crate::Function::layers
+    pub fn layer(
+        &self,
+        path: &Arc<str>,
+        kind: &'static str,
+        site: Site,
+        f: impl FnOnce() -> Tensor,
+    ) -> Tensor {
+        let output = self.scope(path, site, f);
+        if !output.is_poisoned() {
+            self.0.borrow_mut().layers.push(LayerCall {
+                path: path.clone(),
+                kind,
+                output: output.ty.clone(),
+            });
+        }
+        output
+    }
+
     /// A number that counts the calls of `what` within the current layer, with the layer's path: a key for random
     /// streams that does not change with what else is in the graph.
     pub fn ordinal(&self, what: &str) -> String {
@@ -321,10 +357,12 @@ impl Trace {
         graph.outputs = outputs;
         let ranges = std::mem::take(&mut inner.ranges);
         let learning_rates = std::mem::take(&mut inner.rates);
+        let layers = std::mem::take(&mut inner.layers);
         Ok(Traced {
             graph,
             ranges,
             learning_rates,
+            layers,
         })
     }
 }

@@ -1,0 +1,91 @@
+//! Layers: they name parameters and add nodes to a trace, as those of `torch.nn`.
+//!
+//! A layer is configured, then built at a path: `Conv2d::new(1, 6, 5).padding(1).build(&params.at("conv1"))`. Bad
+//! arguments are kept with the line that built the layer, and [`Session::new`](crate::Session::new) returns them.
+#![expect(
+    clippy::new_ret_no_self,
+    reason = "`new` begins a layer's description, `build` ends it"
+)]
+
+mod activation;
+mod dropout;
+mod embedding;
+mod flatten;
+pub mod init;
+mod linear;
+mod sequential;
+
+pub use activation::*;
+pub use dropout::Dropout;
+pub use embedding::{Embedding, EmbeddingBuilder};
+pub use flatten::Flatten;
+pub use linear::{Linear, LinearBuilder};
+pub use sequential::Sequential;
+
+use crate::error::Site;
+use crate::state::Params;
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+/// A function of one tensor, as `torch.nn.Module`. Closures are modules too: `|x: &Tensor| x.relu()`.
+pub trait Module: Send + Sync {
+    /// The nodes that compute the module for `x`, in the trace of `x`.
+    fn forward(&self, x: &Tensor) -> Tensor;
+}
+
+impl<F: Fn(&Tensor) -> Tensor + Send + Sync> Module for F {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        self(x)
+    }
+}
+
+/// The description of a layer, from which it is built at a path.
+pub trait Build {
+    /// The layer.
+    type Layer: Module + 'static;
+
+    /// The layer with its parameters below the path of `params`.
+    #[track_caller]
+    fn build(self, params: &Params) -> Self::Layer;
+}
+
+impl<F: Fn(&Tensor) -> Tensor + Send + Sync + 'static> Build for F {
+    type Layer = F;
+
+    fn build(self, _: &Params) -> F {
+        self
+    }
+}
+
+/// A layer's path, type and source line: what misuses inside of it name, and what a summary lists.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    path: Arc<str>,
+    kind: &'static str,
+    site: Site,
+}
+
+impl Scope {
+    /// A layer of type `kind` (`Conv2d`) at the path of `params`, built by the caller.
+    #[track_caller]
+    pub fn new(params: &Params, kind: &'static str) -> Self {
+        Self {
+            path: params.path().into(),
+            kind,
+            site: Site::here(),
+        }
+    }
+
+    /// Trace the layer for `x`.
+    pub fn run(&self, x: &Tensor, f: impl FnOnce() -> Tensor) -> Tensor {
+        x.trace().layer(&self.path, self.kind, self.site, f)
+    }
+
+    /// Keep the first of `faults` that holds: sizes that a layer cannot have.
+    pub(crate) fn refuse(&self, params: &Params, faults: &[(bool, String)]) {
+        if let Some((_, message)) = faults.iter().find(|(holds, _)| *holds) {
+            let message = format!("{}: {message}", self.kind);
+            params.refuse(&self.path, &message, self.site);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Pooling over one, two and three spatial dimensions.
+
+use super::{Build, Module, Sizes};
+use crate::ops::pool::PoolOptions;
+use crate::state::Params;
+use crate::tensor::Tensor;
+
+macro_rules! pools {
+    ($($(#[$doc:meta])* $name:ident, $dims:literal, $method:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name(PoolOptions);
+
+        impl $name {
+            /// Windows of `kernel` elements, side by side: one number, or one a spatial dimension.
+            pub fn new(kernel: impl Into<Sizes<$dims>>) -> Self {
+                Self(PoolOptions::new(kernel.into().0))
+            }
+
+            /// Windows as `options` say.
+            pub fn with_options(options: PoolOptions) -> Self {
+                Self(options)
+            }
+
+            /// Distance of neighbouring windows; by default the size of the kernel.
+            pub fn stride(mut self, stride: impl Into<Sizes<$dims>>) -> Self {
+                self.0.stride = Some(stride.into().0.to_vec());
+                self
+            }
+
+            /// Elements added on either side; 0 by default, at most half the kernel.
+            pub fn padding(mut self, padding: impl Into<Sizes<$dims>>) -> Self {
+                self.0.padding = padding.into().0.to_vec();
+                self
+            }
+
+            /// Whether the number of windows is rounded up; false by default.
+            pub fn ceil_mode(mut self, ceil: bool) -> Self {
+                self.0.ceil_mode = ceil;
+                self
+            }
+        }
+
+        impl Build for $name {
+            type Layer = Self;
+
+            fn build(self, _: &Params) -> Self {
+                self
+            }
+        }
+
+        impl Module for $name {
+            fn forward(&self, x: &Tensor) -> Tensor {
+                x.$method(self.0.clone())
+            }
+        }
+    )*};
+}
+
+pools! {
+    /// The largest of each window of `x [n, c, l]`, as `torch.nn.MaxPool1d`.
+    MaxPool1d, 1, max_pool1d_with;
+    /// The largest of each window of `x [n, c, h, w]`, as `torch.nn.MaxPool2d`.
+    MaxPool2d, 2, max_pool2d_with;
+    /// The largest of each window of `x [n, c, d, h, w]`, as `torch.nn.MaxPool3d`.
+    MaxPool3d, 3, max_pool3d_with;
+    /// The mean of each window of `x [n, c, l]`, as `torch.nn.AvgPool1d`.
+    AvgPool1d, 1, avg_pool1d_with;
+    /// The mean of each window of `x [n, c, h, w]`, as `torch.nn.AvgPool2d`.
+    AvgPool2d, 2, avg_pool2d_with;
+    /// The mean of each window of `x [n, c, d, h, w]`, as `torch.nn.AvgPool3d`.
+    AvgPool3d, 3, avg_pool3d_with;
+}
