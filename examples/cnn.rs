@@ -124,7 +124,11 @@ fn main() -> anyhow::Result<()> {
     };
     let mut session = Session::with_options(&params, &device)?;
     println!("{}", session.banner());
-    println!("data: {} digits to train, {} held out", train.len(), held_out.len());
+    println!(
+        "data: {} digits to train, {} held out",
+        train.len(),
+        held_out.len()
+    );
     let options = TrainOptions {
         epochs: args.epochs,
         batch_size: args.batch_size,
@@ -133,13 +137,15 @@ fn main() -> anyhow::Result<()> {
         max_steps: args.smoke.then_some(3),
         ..Default::default()
     };
-    let mut trainer = Trainer::classifier(&mut session, &model, options)
-        .optimizer(Adam::new(args.lr));
+    let mut trainer =
+        Trainer::classifier(&mut session, &model, options).optimizer(Adam::new(args.lr));
     println!("\n{}\n", trainer.summary(&train)?);
     let history = trainer.fit(train, held_out)?;
     let accuracy = history.last("val_accuracy").unwrap_or(0.0);
     println!("held-out accuracy: {:.2} %", 100.0 * accuracy);
-    println!("written to {}: model.safetensors, optimizer.safetensors, history.json, curves.svg",
-        args.output.display());
+    println!(
+        "written to {}: model.safetensors, optimizer.safetensors, history.json, curves.svg",
+        args.output.display()
+    );
     Ok(())
 }

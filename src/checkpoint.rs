@@ -107,9 +107,10 @@ impl Session {
             .map(|s| (s.path.to_string(), s.shape.clone()))
             .collect();
         let counter = |name: &str| name.rsplit('.').next() == Some(COUNTERS);
-        let found = file.names().iter().filter(|name| {
-            !counter(name) || expected.iter().any(|(path, _)| path == *name)
-        });
+        let found = file
+            .names()
+            .iter()
+            .filter(|name| !counter(name) || expected.iter().any(|(path, _)| path == *name));
         let found = found.filter_map(|name| Some((name.as_str(), file.shape(name)?)));
         weights::check_strict(file.path(), &expected, found)?;
         let mut values = Vec::new();

@@ -142,12 +142,7 @@ impl Params {
         let numel = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
         if numel.is_none_or(|n| n > SEGMENT) {
             self.refuse(&path, &format!("{shape} {TOO_LARGE}"), Site::here());
-            return self.create(
-                path,
-                StateKind::Parameter,
-                Array::zeros([0]),
-                Site::here(),
-            );
+            return self.create(path, StateKind::Parameter, Array::zeros([0]), Site::here());
         }
         let mut rng = crate::rng::Rng::new(self.seed, &path);
         let value = Array::of(shape.clone(), init(&mut rng, shape.numel()));

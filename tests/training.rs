@@ -343,7 +343,11 @@ fn a_loss_that_is_not_finite_keeps_the_last_checkpoint() {
             ..options(epochs)
         };
         let task = |_: &wgrad::Trace, batch: &[Tensor]| wgrad::train::Outcome {
-            loss: fc.forward(&batch[0]).sub(&batch[1]).square().mean(&[], false),
+            loss: fc
+                .forward(&batch[0])
+                .sub(&batch[1])
+                .square()
+                .mean(&[], false),
             correct: None,
         };
         let mut trainer = Trainer::new(&mut s, task, options).optimizer(Sgd::new(lr));
@@ -361,7 +365,10 @@ fn a_loss_that_is_not_finite_keeps_the_last_checkpoint() {
     assert_eq!(std::fs::read(&model).unwrap(), good);
     // It grows slowly enough for an epoch to end well.
     let error = run(30.0, 50).unwrap_err().to_string();
-    assert!(error.contains("; the last good checkpoint, after epoch "), "{error}");
+    assert!(
+        error.contains("; the last good checkpoint, after epoch "),
+        "{error}"
+    );
     let kept = Reader::open(&model).unwrap().read("fc.weight").unwrap();
     assert!(kept.to_f32().iter().all(|x| x.is_finite()));
 }
@@ -372,7 +379,9 @@ fn options_that_do_not_fit_are_refused_before_anything_is_written() {
     let out = dir.path().join("run");
     let fit = |change: &dyn Fn(&mut TrainOptions)| {
         let params = Params::new(0);
-        let model = Sequential::new(&params).add(wgrad::nn::Flatten).add(Linear::new(1024, 10));
+        let model = Sequential::new(&params)
+            .add(wgrad::nn::Flatten)
+            .add(Linear::new(1024, 10));
         let mut s = session(&params);
         let mut options = TrainOptions {
             output_dir: Some(out.clone()),
@@ -380,7 +389,10 @@ fn options_that_do_not_fit_are_refused_before_anything_is_written() {
         };
         change(&mut options);
         let mut trainer = Trainer::classifier(&mut s, &model, options);
-        trainer.fit(digits(0, 20), digits(20, 10)).unwrap_err().to_string()
+        trainer
+            .fit(digits(0, 20), digits(20, 10))
+            .unwrap_err()
+            .to_string()
     };
     assert_eq!(fit(&|o| o.epochs = 0), "a training of 0 epochs");
     assert_eq!(fit(&|o| o.batch_size = 0), "a DataLoader with batch_size 0");

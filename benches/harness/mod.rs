@@ -6,6 +6,7 @@ pub mod devices;
 pub mod models;
 pub mod profile;
 pub mod report;
+pub mod rows;
 pub mod stepper;
 
 use clap::Parser;

@@ -1,10 +1,10 @@
 //! The models of `benches/peers/README.md`: same shapes, same data, PyTorch's initial values.
 
-use wgrad::state::Param;
-use wgrad::{Array, Params, Tensor, Trace};
+use wgrad::nn::{Linear, Module};
+use wgrad::{Array, Params, Tensor};
 
 /// From the input to logits `[n, classes]`.
-pub type Forward = Box<dyn Fn(&Trace, &Tensor) -> Tensor + Send>;
+pub type Forward = Box<dyn Fn(&Tensor) -> Tensor + Send>;
 
 /// A model with its batch.
 #[derive(Clone, Copy)]
@@ -66,46 +66,12 @@ impl Model {
     }
 }
 
-/// A dense layer: weight `[outputs, inputs]`, bias `[outputs]`, uniform within `1 / sqrt(inputs)`.
-struct Linear {
-    weight: Param,
-    bias: Param,
-}
-
-impl Linear {
-    fn new(p: &Params, inputs: usize, outputs: usize) -> Self {
-        let bound = 1.0 / (inputs as f32).sqrt();
-        Self {
-            weight: uniform(p, "weight", &[outputs, inputs], bound),
-            bias: uniform(p, "bias", &[outputs], bound),
-        }
-    }
-
-    fn forward(&self, g: &Trace, x: &Tensor) -> Tensor {
-        x.matmul(&g.param(&self.weight).t())
-            .add(&g.param(&self.bias))
-    }
-}
-
-fn uniform(p: &Params, name: &str, shape: &[usize], bound: f32) -> Param {
-    p.parameter(name, shape, |rng, n| {
-        (0..n)
-            .map(|_| (rng.uniform() * 2.0 - 1.0) * bound)
-            .collect()
-    })
-}
-
 fn mlp(p: &Params) -> Forward {
-    let layers = [(784, 512), (512, 512), (512, 10)];
-    let layers: Vec<Linear> = (0..)
-        .zip(layers)
-        .map(|(i, (inputs, outputs))| Linear::new(&p.at(format!("fc{i}")), inputs, outputs))
-        .collect();
-    Box::new(move |g, x| {
-        let mut x = layers[0].forward(g, x);
-        for layer in &layers[1..] {
-            x = layer.forward(g, &x.relu());
-        }
-        x
+    let fc1 = Linear::new(784, 512).build(&p.at("fc1"));
+    let fc2 = Linear::new(512, 512).build(&p.at("fc2"));
+    let fc3 = Linear::new(512, 10).build(&p.at("fc3"));
+    Box::new(move |x| {
+        let x = fc1.forward(x).relu();
+        fc3.forward(&fc2.forward(&x).relu())
     })
 }

@@ -51,7 +51,7 @@ impl Stepper {
         let begin = Instant::now();
         let types = [TensorType::of(&x), TensorType::of(&y)];
         let function = session.compile(Mode::Train, &types, move |g, a| {
-            let loss = forward(g, &a[0]).cross_entropy(&a[1]);
+            let loss = forward(&a[0]).cross_entropy(&a[1]);
             g.minimize(&loss, &Adam::new(1e-3));
             vec![loss]
         })?;

@@ -90,7 +90,8 @@ impl Build for EmbeddingBuilder {
 
 impl Module for Embedding {
     fn forward(&self, x: &Tensor) -> Tensor {
-        self.scope
-            .run(x, || x.embedding(&x.trace().param(&self.weight), self.padding))
+        self.scope.run(x, || {
+            x.embedding(&x.trace().param(&self.weight), self.padding)
+        })
     }
 }

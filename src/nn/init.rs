@@ -11,11 +11,7 @@ pub fn constant(value: f32) -> impl FnOnce(&mut Rng, usize) -> Vec<f32> {
 
 /// Uniform in `[low, high)`, as `torch.nn.init.uniform_`.
 pub fn uniform(low: f32, high: f32) -> impl FnOnce(&mut Rng, usize) -> Vec<f32> {
-    move |rng, n| {
-        (0..n)
-            .map(|_| low + (high - low) * rng.uniform())
-            .collect()
-    }
+    move |rng, n| (0..n).map(|_| low + (high - low) * rng.uniform()).collect()
 }
 
 /// Normal, as `torch.nn.init.normal_`.

@@ -210,7 +210,10 @@ impl<'a> Trainer<'a> {
         };
         let loader = DataLoader::new(train, options)?;
         let valid = self.eval_loader(valid)?;
-        self.compile(&types_of(loader.dataset().as_ref(), self.options.batch_size)?)?;
+        self.compile(&types_of(
+            loader.dataset().as_ref(),
+            self.options.batch_size,
+        )?)?;
         if let Some(dir) = &self.options.output_dir {
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
         }
@@ -239,12 +242,7 @@ impl<'a> Trainer<'a> {
         let total = loader.len().min(max_steps);
         let start = Instant::now();
         let (mut sums, mut point) = (Sums::default(), Sums::default());
-        let mut bar = Epoch::start(
-            self.options.progress,
-            epoch + 1,
-            self.options.epochs,
-            total,
-        );
+        let mut bar = Epoch::start(self.options.progress, epoch + 1, self.options.epochs, total);
         let mut in_flight: Option<InFlight> = None;
         let mut batches = loader.epoch(epoch as u64).take(total);
         for done in 0.. {
