@@ -53,6 +53,11 @@ impl Evaluator {
         }
     }
 
+    /// Memory for [`Evaluator::block`], one a thread.
+    pub fn registers(&self) -> Registers {
+        self.program.registers()
+    }
+
     /// Evaluate positions `start..start + len`, `len` at most [`BLOCK`]; `core` is where the operator's own result for
     /// `start` lies. The value of expression `k` is then at `regs.value(self.result(k))`.
     pub fn block(&self, regs: &mut Registers, start: usize, len: usize, core: *const u32) {
@@ -93,9 +98,9 @@ impl Evaluator {
         let outputs: Vec<Target> = outputs.iter().map(|&o| Target(o)).collect();
         let core = Target(core.cast_mut());
         let span = BLOCK * TASK;
-        (0..n.div_ceil(span))
-            .into_par_iter()
-            .for_each_init(Registers::default, |regs, task| {
+        (0..n.div_ceil(span)).into_par_iter().for_each_init(
+            || self.registers(),
+            |regs, task| {
                 let core = core;
                 for start in (task * span..n.min((task + 1) * span)).step_by(BLOCK) {
                     let len = BLOCK.min(n - start);
@@ -114,7 +119,8 @@ impl Evaluator {
                         unsafe { self.store(regs, k, len, out.0.add(start)) }
                     }
                 }
-            });
+            },
+        );
     }
 }
 

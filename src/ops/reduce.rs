@@ -299,7 +299,7 @@ impl Reduce {
             for (row, out) in out.iter_mut().enumerate() {
                 let part = |p: usize| {
                     span(
-                        &mut Registers::default(),
+                        &mut e.registers(),
                         row * columns + p * PART,
                         row * columns + ((p + 1) * PART).min(columns),
                     )
@@ -316,7 +316,7 @@ impl Reduce {
         }
         let rows = (PART / columns.max(1)).max(1);
         out.par_chunks_mut(rows).enumerate().for_each_init(
-            Registers::default,
+            || e.registers(),
             |regs, (task, out)| {
                 // Short rows share a block.
                 let each = if columns == 0 {
@@ -348,7 +348,7 @@ impl Reduce {
         let height = columns.div_ceil(16).max(64);
         let part = |p: usize| {
             let mut sums = vec![self.initial() as f32; rows];
-            let mut regs = Registers::default();
+            let mut regs = e.registers();
             for c in p * height..((p + 1) * height).min(columns) {
                 for (at, sums) in (0..rows).step_by(BLOCK).zip(sums.chunks_mut(BLOCK)) {
                     let x = e.values(&mut regs, c * rows + at, sums.len());

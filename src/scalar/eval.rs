@@ -4,7 +4,9 @@ use super::{Expr, Inst, Reg, types};
 use crate::dtype::DType;
 
 /// Positions of a block.
-pub const BLOCK: usize = 512;
+///
+/// The registers of a chain of a dozen functions then fit the first-level cache.
+pub const BLOCK: usize = 256;
 
 /// Expressions that share their instructions, ready to run.
 #[derive(Debug, Clone)]
@@ -27,8 +29,8 @@ impl std::fmt::Debug for Inst {
     }
 }
 
-/// The memory that a running [`Program`] needs; one a thread.
-#[derive(Debug, Default)]
+/// The memory that a running [`Program`] needs, from [`Program::registers`]; one a thread.
+#[derive(Debug)]
 pub struct Registers {
     words: Vec<u32>,
     at: Vec<*const u32>,
@@ -62,11 +64,25 @@ impl Program {
         self.dtypes[reg as usize]
     }
 
+    /// Memory to run it, with its constants in place.
+    pub fn registers(&self) -> Registers {
+        let mut words = vec![0; self.insts.len() * BLOCK];
+        for (inst, words) in self.insts.iter().zip(words.chunks_mut(BLOCK)) {
+            if let Inst::Const(bits, _) = inst {
+                words.fill(*bits);
+            }
+        }
+        Registers {
+            words,
+            at: Vec::with_capacity(self.insts.len()),
+        }
+    }
+
     /// Evaluate positions `start..start + len` (`len` at most [`BLOCK`]). `load(slot, out)` fills `out` with the
     /// operand's elements, or says where they already lie one after the other.
     ///
     /// # Safety
-    /// Addresses that `load` returns must hold `len` readable words until the results have been taken.
+    /// `regs` must be this program's. Addresses that `load` returns must hold `len` readable words until the results have been taken.
     pub unsafe fn run(
         &self,
         regs: &mut Registers,
@@ -74,8 +90,7 @@ impl Program {
         len: usize,
         load: &dyn Fn(usize, &mut [u32]) -> Option<*const u32>,
     ) {
-        debug_assert!(len <= BLOCK);
-        regs.words.resize(self.insts.len() * BLOCK, 0);
+        debug_assert!(len <= BLOCK && regs.words.len() == self.insts.len() * BLOCK);
         regs.at.clear();
         for (r, inst) in self.insts.iter().enumerate() {
             let out = &mut regs.words[r * BLOCK..r * BLOCK + len];
@@ -88,7 +103,7 @@ impl Program {
                     },
                     there => at = there.unwrap_or(at),
                 },
-                Inst::Const(bits, _) => out.fill(bits),
+                Inst::Const(..) => {}
                 Inst::Index => out
                     .iter_mut()
                     .enumerate()
@@ -125,7 +140,7 @@ pub(super) fn constant(insts: &[Inst]) -> u32 {
         results: Vec::new(),
         copies: false,
     };
-    let mut regs = Registers::default();
+    let mut regs = program.registers();
     // SAFETY: there are no loads, and the value lies in `regs`.
     unsafe {
         program.run(&mut regs, 0, 1, &|_, _| None);

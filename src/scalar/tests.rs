@@ -2,7 +2,7 @@ use super::*;
 
 fn eval(e: &Expr, args: &[f32]) -> f32 {
     let program = Program::new(std::slice::from_ref(e));
-    let mut regs = Registers::default();
+    let mut regs = program.registers();
     // SAFETY: the operands are copied into the registers.
     unsafe {
         program.run(&mut regs, 0, 1, &|slot, out| {
