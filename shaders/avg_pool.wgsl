@@ -1,0 +1,40 @@
+// The mean of each window: one thread a window.
+
+override THREADS: u32 = 64u;
+
+struct Params {
+    n: u32,
+    padded: u32, // whether elements on the padding count
+    unused: vec2<u32>,
+    d: Dim, h: Dim, w: Dim,
+    map: array<vec4<u32>, MAP>,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) thread: u32) {
+    let start = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
+    for (var at = start; at < p.n; at += groups.x * groups.y * groups.z * THREADS) {
+        let od = at / (p.w.output * p.h.output) % p.d.output;
+        let oh = at / p.w.output % p.h.output;
+        let ow = at % p.w.output;
+        let plane = at / (p.w.output * p.h.output * p.d.output) * p.d.input;
+        let depths = elements(p.d, od);
+        let rows = elements(p.h, oh);
+        let columns = elements(p.w, ow);
+        var sum = 0.0;
+        for (var d = depths.x; d < depths.y; d++) {
+            for (var h = rows.x; h < rows.y; h++) {
+                let row = ((plane + d) * p.h.input + h) * p.w.input;
+                for (var w = columns.x; w < columns.y; w++) {
+                    sum += x[row + w];
+                }
+            }
+        }
+        let padded = p.padded != 0u;
+        let count = extent(p.d, od, padded) * extent(p.h, oh, padded) * extent(p.w, ow, padded);
+        epilogue(at, sum / f32(count));
+    }
+}

@@ -1,0 +1,37 @@
+// The gradient of a mean over windows: one thread an element, which adds up its shares of the windows over it.
+
+override THREADS: u32 = 64u;
+
+struct Params {
+    n: u32,
+    padded: u32, // whether elements on the padding count
+    unused: vec2<u32>,
+    d: Dim, h: Dim, w: Dim,
+    map: array<vec4<u32>, MAP>,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> grad: array<f32>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) thread: u32) {
+    let start = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
+    for (var at = start; at < p.n; at += groups.x * groups.y * groups.z * THREADS) {
+        let plane = at / (p.w.input * p.h.input * p.d.input) * p.d.output;
+        let depths = windows(p.d, at / (p.w.input * p.h.input) % p.d.input);
+        let rows = windows(p.h, at / p.w.input % p.h.input);
+        let columns = windows(p.w, at % p.w.input);
+        let padded = p.padded != 0u;
+        var sum = 0.0;
+        for (var d = depths.x; d < depths.y; d++) {
+            for (var h = rows.x; h < rows.y; h++) {
+                let row = ((plane + d) * p.h.output + h) * p.w.output;
+                let lines = extent(p.d, d, padded) * extent(p.h, h, padded);
+                for (var w = columns.x; w < columns.y; w++) {
+                    sum += grad[row + w] / f32(lines * extent(p.w, w, padded));
+                }
+            }
+        }
+        epilogue(at, sum);
+    }
+}

@@ -1,0 +1,43 @@
+// Where the windows of a pooling lie along one dimension.
+
+struct Dim {
+    input: u32, output: u32, kernel: u32, stride: u32,
+    padding: u32, dilation: u32, adaptive: u32, unused: u32,
+}
+
+// The elements of window `o`: the first one, and where they end; they lie a dilation apart.
+fn elements(d: Dim, o: u32) -> vec2<u32> {
+    if (d.adaptive != 0u) {
+        return vec2<u32>(o * d.input / d.output, ((o + 1u) * d.input + d.output - 1u) / d.output);
+    }
+    let start = o * d.stride;
+    var first = start;
+    if (start < d.padding) {
+        first += (d.padding - start + d.dilation - 1u) / d.dilation * d.dilation;
+    }
+    let end = min(start + (d.kernel - 1u) * d.dilation + 1u, d.input + d.padding);
+    return vec2<u32>(first, max(first, end)) - d.padding;
+}
+
+// How many elements window `o` counts; those on the padding only where `padded`.
+fn extent(d: Dim, o: u32, padded: bool) -> u32 {
+    if (padded && d.adaptive == 0u) {
+        return min(o * d.stride + d.kernel, d.input + 2u * d.padding) - o * d.stride;
+    }
+    let range = elements(d, o);
+    return range.y - range.x;
+}
+
+// The windows that reach over element `i`: the first one, and where they end.
+fn windows(d: Dim, i: u32) -> vec2<u32> {
+    if (d.adaptive != 0u) {
+        return vec2<u32>(i * d.output / d.input, ((i + 1u) * d.output + d.input - 1u) / d.input);
+    }
+    let at = i + d.padding;
+    let reach = (d.kernel - 1u) * d.dilation;
+    var first = 0u;
+    if (at > reach) {
+        first = (at - reach + d.stride - 1u) / d.stride;
+    }
+    return vec2<u32>(first, min(at / d.stride + 1u, d.output));
+}

@@ -1,0 +1,41 @@
+// The largest element of each window, and its index within the plane: one thread a window.
+
+override THREADS: u32 = 64u;
+
+struct Params {
+    n: u32, unused0: u32,
+    unused: vec2<u32>,
+    d: Dim, h: Dim, w: Dim,
+    map: array<vec4<u32>, MAP>,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> indices: array<i32>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) thread: u32) {
+    let start = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
+    for (var at = start; at < p.n; at += groups.x * groups.y * groups.z * THREADS) {
+        let plane = at / (p.w.output * p.h.output * p.d.output) * p.d.input * p.h.input * p.w.input;
+        let depths = elements(p.d, at / (p.w.output * p.h.output) % p.d.output);
+        let rows = elements(p.h, at / p.w.output % p.h.output);
+        let columns = elements(p.w, at % p.w.output);
+        var most = from_bits(0xff800000u);
+        var index = -1;
+        for (var d = depths.x; d < depths.y; d += p.d.dilation) {
+            for (var h = rows.x; h < rows.y; h += p.h.dilation) {
+                let row = (d * p.h.input + h) * p.w.input;
+                for (var w = columns.x; w < columns.y; w += p.w.dilation) {
+                    let v = x[plane + row + w];
+                    if (v > most || is_nan(v) || index < 0) {
+                        most = v;
+                        index = i32(row + w);
+                    }
+                }
+            }
+        }
+        indices[at] = index;
+        epilogue(at, most);
+    }
+}

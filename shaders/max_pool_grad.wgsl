@@ -1,0 +1,39 @@
+// The gradient of a maximum pooling: one thread an element, which adds up the gradients of the windows that chose it.
+
+override THREADS: u32 = 64u;
+
+struct Params {
+    n: u32, unused0: u32,
+    unused: vec2<u32>,
+    d: Dim, h: Dim, w: Dim,
+    map: array<vec4<u32>, MAP>,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> grad: array<f32>;
+@group(0) @binding(2) var<storage, read> indices: array<i32>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) thread: u32) {
+    let start = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
+    for (var at = start; at < p.n; at += groups.x * groups.y * groups.z * THREADS) {
+        let size = p.w.input * p.h.input * p.d.input;
+        let plane = at / size * p.d.output * p.h.output * p.w.output;
+        let depths = windows(p.d, at / (p.w.input * p.h.input) % p.d.input);
+        let rows = windows(p.h, at / p.w.input % p.h.input);
+        let columns = windows(p.w, at % p.w.input);
+        let index = i32(at % size);
+        var sum = 0.0;
+        for (var d = depths.x; d < depths.y; d++) {
+            for (var h = rows.x; h < rows.y; h++) {
+                let row = plane + (d * p.h.output + h) * p.w.output;
+                for (var w = columns.x; w < columns.y; w++) {
+                    if (indices[row + w] == index) {
+                        sum += grad[row + w];
+                    }
+                }
+            }
+        }
+        epilogue(at, sum);
+    }
+}

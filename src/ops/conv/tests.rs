@@ -1,0 +1,389 @@
+use super::*;
+use crate::ops::window::coordinates;
+use crate::rng::Rng;
+use std::time::Instant;
+
+/// A convolution by its sizes: n, channels in, out, groups; input, kernel, stride, padding, dilation.
+struct Case(
+    [usize; 4],
+    &'static [usize],
+    &'static [usize],
+    &'static [usize],
+    &'static [usize],
+    &'static [usize],
+);
+
+const CASES: &[Case] = &[
+    Case([2, 3, 5, 1], &[9], &[3], &[1], &[1], &[1]),
+    Case([3, 4, 6, 2], &[300], &[5], &[2], &[3], &[2]),
+    Case([1, 2, 3, 1], &[9000], &[3], &[1], &[0], &[1]),
+    Case([5, 1, 6, 1], &[12, 12], &[5, 5], &[1, 1], &[0, 0], &[1, 1]),
+    Case(
+        [3, 32, 48, 1],
+        &[16, 16],
+        &[3, 3],
+        &[1, 1],
+        &[1, 1],
+        &[1, 1],
+    ),
+    Case([2, 3, 4, 1], &[11, 9], &[2, 3], &[2, 1], &[0, 2], &[1, 2]),
+    Case([2, 8, 8, 8], &[10, 12], &[3, 3], &[1, 1], &[1, 1], &[1, 1]),
+    Case([2, 4, 8, 4], &[7, 9], &[3, 3], &[2, 2], &[1, 1], &[1, 1]),
+    Case([2, 6, 9, 3], &[7, 7], &[3, 3], &[1, 1], &[2, 2], &[2, 2]),
+    Case([4, 16, 24, 1], &[5, 5], &[1, 1], &[1, 1], &[0, 0], &[1, 1]),
+    Case([2, 16, 8, 2], &[40, 40], &[1, 1], &[1, 1], &[0, 0], &[1, 1]),
+    Case([2, 7, 8, 1], &[8, 8], &[1, 1], &[2, 2], &[0, 0], &[1, 1]),
+    Case([2, 3, 4, 1], &[6, 6], &[2, 2], &[1, 1], &[3, 3], &[1, 1]),
+    Case([2, 3, 4, 1], &[6, 6], &[3, 3], &[3, 3], &[1, 1], &[1, 1]),
+    Case([2, 12, 1, 1], &[6, 7], &[3, 3], &[1, 1], &[1, 1], &[1, 1]),
+    Case(
+        [1, 20, 24, 1],
+        &[70, 70],
+        &[3, 3],
+        &[1, 1],
+        &[1, 1],
+        &[1, 1],
+    ),
+    Case(
+        [1, 20, 24, 1],
+        &[71, 70],
+        &[3, 3],
+        &[2, 2],
+        &[1, 1],
+        &[1, 1],
+    ),
+    Case(
+        [2, 3, 4, 1],
+        &[5, 6, 7],
+        &[2, 3, 3],
+        &[1, 2, 1],
+        &[1, 1, 0],
+        &[1, 1, 2],
+    ),
+    Case(
+        [2, 4, 4, 2],
+        &[4, 5, 6],
+        &[3, 3, 3],
+        &[1, 1, 1],
+        &[1, 1, 1],
+        &[1, 1, 1],
+    ),
+];
+
+impl Case {
+    fn conv(&self) -> Conv {
+        let steps = Steps {
+            stride: self.3.to_vec(),
+            padding: self.4.to_vec(),
+            dilation: self.5.to_vec(),
+        };
+        Conv {
+            steps,
+            groups: self.0[3],
+        }
+    }
+
+    fn types(&self) -> [TensorType; 3] {
+        let [n, c, o, groups] = self.0;
+        let x = TensorType::f32([n, c].iter().chain(self.1).copied().collect::<Shape>());
+        let w = TensorType::f32(weight_shape(o, c / groups, self.2));
+        let y = self
+            .conv()
+            .infer(&[x.clone(), w.clone()])
+            .unwrap()
+            .remove(0);
+        [x, w, y]
+    }
+
+    /// By the definition, in f64: output, gradient of the input, gradient of the weight.
+    fn reference(&self, x: &[f32], w: &[f32], g: &[f32]) -> [Vec<f64>; 3] {
+        let [xt, wt, yt] = self.types();
+        let s = self.conv().sizes(&xt.shape, &wt.shape, &yt.shape);
+        let (win, mut y, mut dx, mut dw) = (
+            s.window,
+            vec![0.0; g.len()],
+            vec![0.0; x.len()],
+            vec![0.0; w.len()],
+        );
+        for at in 0..g.len() {
+            let (plane, q) = (
+                at / win.positions(),
+                coordinates(at % win.positions(), win.output),
+            );
+            let (sample, o) = (plane / (s.groups * s.cout), plane % (s.groups * s.cout));
+            for c in 0..s.cin {
+                for k in 0..win.taps() {
+                    let t = coordinates(k, win.kernel);
+                    let e = [0, 1, 2].map(|d| {
+                        (q[d] * win.stride[d] + t[d] * win.dilation[d]) as isize
+                            - win.padding[d] as isize
+                    });
+                    if (0..3).any(|d| e[d] < 0 || e[d] >= win.input[d] as isize) {
+                        continue;
+                    }
+                    let e = e.map(|e| e as usize);
+                    let xi = ((sample * s.groups + o / s.cout) * s.cin + c) * win.elements()
+                        + (e[0] * win.input[1] + e[1]) * win.input[2]
+                        + e[2];
+                    let wi = (o * s.cin + c) * win.taps() + k;
+                    let (x, w, g) = (f64::from(x[xi]), f64::from(w[wi]), f64::from(g[at]));
+                    y[at] += x * w;
+                    dx[xi] += g * w;
+                    dw[wi] += g * x;
+                }
+            }
+        }
+        [y, dx, dw]
+    }
+}
+
+fn random(n: usize, name: &str) -> Vec<f32> {
+    let mut rng = Rng::new(7, name);
+    (0..n)
+        .map(|_| rng.word() as f32 / u32::MAX as f32 - 0.5)
+        .collect()
+}
+
+/// Run an operator of two inputs on the CPU.
+fn run(op: &dyn OpDef, a: (&TensorType, &[f32]), b: (&TensorType, &[f32])) -> Vec<f32> {
+    let ty = op.infer(&[a.0.clone(), b.0.clone()]).unwrap().remove(0);
+    let mut out = vec![f32::NAN; ty.numel()];
+    let inputs = vec![(a.0, a.1.as_ptr().cast()), (b.0, b.1.as_ptr().cast())];
+    // SAFETY: the types are those of the slices.
+    let mut io = unsafe { CpuIo::new(inputs, vec![(&ty, out.as_mut_ptr().cast())], None) };
+    op.cpu(&mut io).unwrap();
+    out
+}
+
+fn close(what: &str, got: &[f32], want: &[f64]) {
+    let most = want.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    for (i, (g, w)) in got.iter().zip(want).enumerate() {
+        let bound = 1e-5 + 1e-5 * most;
+        assert!(
+            (f64::from(*g) - w).abs() <= bound,
+            "{what}[{i}]: {g}, expected {w}"
+        );
+    }
+}
+
+fn operators(case: &Case) -> (Conv, ConvGradInput, ConvGradWeight) {
+    let conv = case.conv();
+    let dx = ConvGradInput {
+        conv: conv.clone(),
+        input: case.1.to_vec(),
+    };
+    let dw = ConvGradWeight {
+        conv: conv.clone(),
+        kernel: case.2.to_vec(),
+    };
+    (conv, dx, dw)
+}
+
+#[test]
+fn cpu_agrees_with_the_definition() {
+    for (i, case) in CASES.iter().enumerate() {
+        let [xt, wt, yt] = case.types();
+        let (x, w, g) = (
+            random(xt.numel(), "x"),
+            random(wt.numel(), "w"),
+            random(yt.numel(), "g"),
+        );
+        let [y, dx, dw] = case.reference(&x, &w, &g);
+        let (conv, grad_input, grad_weight) = operators(case);
+        close(
+            &format!("{i} forward"),
+            &run(&conv, (&xt, &x), (&wt, &w)),
+            &y,
+        );
+        close(
+            &format!("{i} input"),
+            &run(&grad_input, (&yt, &g), (&wt, &w)),
+            &dx,
+        );
+        close(
+            &format!("{i} weight"),
+            &run(&grad_weight, (&xt, &x), (&yt, &g)),
+            &dw,
+        );
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let case = &CASES[4];
+    let [xt, wt, yt] = case.types();
+    let (x, w, g) = (
+        random(xt.numel(), "x"),
+        random(wt.numel(), "w"),
+        random(yt.numel(), "g"),
+    );
+    let (conv, grad_input, grad_weight) = operators(case);
+    let all = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            [
+                run(&conv, (&xt, &x), (&wt, &w)),
+                run(&grad_input, (&yt, &g), (&wt, &w)),
+                run(&grad_weight, (&xt, &x), (&yt, &g)),
+            ]
+        })
+    };
+    assert_eq!(all(1), all(3));
+}
+
+#[test]
+#[ignore = "a measurement: run it alone, optimised"]
+fn speed() {
+    let layers: &[(&str, Case)] = &[
+        (
+            "lenet 1",
+            Case([64, 1, 6, 1], &[32, 32], &[5, 5], &[1, 1], &[0, 0], &[1, 1]),
+        ),
+        (
+            "lenet 2",
+            Case(
+                [64, 6, 16, 1],
+                &[14, 14],
+                &[3, 3],
+                &[1, 1],
+                &[0, 0],
+                &[1, 1],
+            ),
+        ),
+        (
+            "vgg 3-32",
+            Case(
+                [64, 3, 32, 1],
+                &[32, 32],
+                &[3, 3],
+                &[1, 1],
+                &[1, 1],
+                &[1, 1],
+            ),
+        ),
+        (
+            "vgg 32-32",
+            Case(
+                [64, 32, 32, 1],
+                &[32, 32],
+                &[3, 3],
+                &[1, 1],
+                &[1, 1],
+                &[1, 1],
+            ),
+        ),
+        (
+            "vgg 32-64",
+            Case(
+                [64, 32, 64, 1],
+                &[16, 16],
+                &[3, 3],
+                &[1, 1],
+                &[1, 1],
+                &[1, 1],
+            ),
+        ),
+        (
+            "vgg 64-64",
+            Case(
+                [64, 64, 64, 1],
+                &[16, 16],
+                &[3, 3],
+                &[1, 1],
+                &[1, 1],
+                &[1, 1],
+            ),
+        ),
+        (
+            "vgg 64-128",
+            Case(
+                [64, 64, 128, 1],
+                &[8, 8],
+                &[3, 3],
+                &[1, 1],
+                &[1, 1],
+                &[1, 1],
+            ),
+        ),
+        (
+            "vgg 128-128",
+            Case(
+                [64, 128, 128, 1],
+                &[8, 8],
+                &[3, 3],
+                &[1, 1],
+                &[1, 1],
+                &[1, 1],
+            ),
+        ),
+        (
+            "resnet 1x1",
+            Case(
+                [16, 64, 256, 1],
+                &[28, 28],
+                &[1, 1],
+                &[1, 1],
+                &[0, 0],
+                &[1, 1],
+            ),
+        ),
+        (
+            "resnet s2",
+            Case(
+                [16, 64, 128, 1],
+                &[28, 28],
+                &[3, 3],
+                &[2, 2],
+                &[1, 1],
+                &[1, 1],
+            ),
+        ),
+        (
+            "depthwise",
+            Case(
+                [16, 64, 64, 64],
+                &[28, 28],
+                &[3, 3],
+                &[1, 1],
+                &[1, 1],
+                &[1, 1],
+            ),
+        ),
+    ];
+    let mut sum = 0.0;
+    for (name, case) in layers {
+        let [xt, wt, yt] = case.types();
+        let (x, w, g) = (
+            random(xt.numel(), "x"),
+            random(wt.numel(), "w"),
+            random(yt.numel(), "g"),
+        );
+        let (conv, grad_input, grad_weight) = operators(case);
+        let flops = 2.0 * (yt.numel() * wt.numel() / case.0[2]) as f64;
+        let time = |f: &dyn Fn() -> Vec<f32>| {
+            let times = (0..7).map(|_| {
+                let start = Instant::now();
+                std::hint::black_box(f());
+                start.elapsed().as_secs_f64()
+            });
+            times.fold(f64::MAX, f64::min)
+        };
+        let times = [
+            time(&|| run(&conv, (&xt, &x), (&wt, &w))),
+            time(&|| run(&grad_input, (&yt, &g), (&wt, &w))),
+            time(&|| run(&grad_weight, (&xt, &x), (&yt, &g))),
+        ];
+        print!("{name:12}");
+        times
+            .iter()
+            .for_each(|t| print!("  {:8.3} ms {:6.1} GFLOP/s", t * 1e3, flops / t * 1e-9));
+        println!();
+        if name.starts_with("vgg") {
+            sum += times.iter().sum::<f64>();
+        }
+    }
+    println!("vgg in all {:.1} ms", sum * 1e3);
+}

@@ -1,0 +1,171 @@
+//! Convolution on the GPU: launches of tiles of output channels by positions.
+
+use super::Sizes;
+use crate::caps::Caps;
+use crate::error::{Error, Result};
+use crate::kernel::{Buf, Dispatch, Kernels};
+use crate::op::GpuIo;
+use crate::ops::reduce::{Combine, in_parts};
+
+/// Positions that a thread handles.
+const POSITIONS: usize = 4;
+
+/// What one launch of `conv.wgsl` computes: `out[n, a, q] = sum over b, k of weight[a, b, k] in[n, b, c]` at the
+/// coordinates `c = (q step + k dilation + start) / phases`, where they are whole and inside.
+struct Gather {
+    n: usize,
+    groups: usize,
+    a: usize,
+    b: usize,
+    input: [usize; 3],
+    output: [usize; 3],
+    kernel: [usize; 3],
+    /// Of the coordinate for one `q`, in elements; with phases, for one `q` of a phase.
+    step: [usize; 3],
+    dilation: [isize; 3],
+    start: [isize; 3],
+    phases: [usize; 3],
+    /// Distances of groups, `a`, `b` in the weight.
+    weight: [usize; 3],
+}
+
+/// Output channels that a thread handles: 8 where that leaves tasks enough.
+fn channels(caps: &Caps, channels: usize, tasks: impl Fn(usize) -> usize) -> usize {
+    match channels {
+        1 => 1,
+        2..=4 => 4,
+        _ if caps.software || tasks(8) >= 1024 => 8,
+        _ => 4,
+    }
+}
+
+fn none(name: &str) -> Error {
+    Error::Device(format!("{name}: more operands than the device binds"))
+}
+
+impl Gather {
+    fn launch(&self, name: &str, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
+        let threads = caps.lanes();
+        let cells: Vec<usize> = (0..3)
+            .map(|d| self.output[d].div_ceil(self.phases[d]))
+            .collect();
+        let cell: usize = cells.iter().product();
+        let phases: usize = self.phases.iter().product();
+        let blocks = (self.n * cell).div_ceil(POSITIONS * threads as usize);
+        let tasks = |channels: usize| self.groups * phases * self.a.div_ceil(channels) * blocks;
+        let channels = channels(caps, self.a, tasks);
+        let four = |v: [usize; 3], last: usize| [v[0], v[1], v[2], last];
+        let signed = |v: [isize; 3]| {
+            [
+                v[0] as i32 as u32,
+                v[1] as i32 as u32,
+                v[2] as i32 as u32,
+                0,
+            ]
+        };
+        let d = Dispatch::new("conv", include_str!("../../../shaders/conv.wgsl"))
+            .read(Buf::Input(0))
+            .read(Buf::Input(1))
+            .sizes([self.n, self.groups, self.a, self.b])
+            .sizes(four(self.input, self.input.iter().product()))
+            .sizes(four(self.output, self.output.iter().product()))
+            .sizes(four([cells[0], cells[1], cells[2]], cell))
+            .sizes(four(self.kernel, self.kernel.iter().product()))
+            .sizes(four(self.step, 0))
+            .words(signed(self.dilation))
+            .words(signed(self.start))
+            .sizes(four(self.phases, phases))
+            .sizes(four(self.weight, 0))
+            .constant("THREADS", threads)
+            .constant("CHANNELS", channels as u32)
+            .grid(caps.grid(tasks(channels)));
+        Ok(io.with_epilogue(d, 1).ok_or_else(|| none(name))?.into())
+    }
+}
+
+impl Sizes {
+    /// The convolution on the GPU.
+    pub fn launch_forward(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
+        let w = &self.window;
+        let taps = w.taps();
+        let gather = Gather {
+            n: self.n,
+            groups: self.groups,
+            a: self.cout,
+            b: self.cin,
+            input: w.input,
+            output: w.output,
+            kernel: w.kernel,
+            step: w.stride,
+            dilation: w.dilation.map(|d| d as isize),
+            start: w.padding.map(|p| -(p as isize)),
+            phases: [1; 3],
+            weight: [self.cout * self.cin * taps, self.cin * taps, taps],
+        };
+        gather.launch("conv", io, caps)
+    }
+
+    /// The gradient of the input on the GPU: positions of the same remainder by the stride, a phase, see the same taps.
+    pub fn launch_grad_input(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
+        let w = &self.window;
+        let taps = w.taps();
+        let gather = Gather {
+            n: self.n,
+            groups: self.groups,
+            a: self.cin,
+            b: self.cout,
+            input: w.output,
+            output: w.input,
+            kernel: w.kernel,
+            step: [1; 3],
+            dilation: w.dilation.map(|d| -(d as isize)),
+            start: w.padding.map(|p| p as isize),
+            phases: w.stride,
+            weight: [self.cout * self.cin * taps, taps, self.cin * taps],
+        };
+        gather.launch("conv_grad_input", io, caps)
+    }
+
+    /// The gradient of the weight on the GPU: positions are cut in parts, whose sums a second launch adds up.
+    pub fn launch_grad_weight(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
+        let w = &self.window;
+        let count = io.outputs[0].numel();
+        let rows = self.n * w.output[0] * w.output[1];
+        let columns = (self.cin * w.taps()).div_ceil(4);
+        let tiles = |channels: usize| self.groups * self.cout.div_ceil(channels) * columns;
+        let channels = channels(caps, self.cout, tiles);
+        let threads = caps.lanes();
+        // Parts of at least 256 positions, as many as fill the device.
+        let wanted = if caps.software { 32 } else { 16_384 };
+        let most = (rows * w.output[2]).div_ceil(256).clamp(1, rows.max(1));
+        let length = rows
+            .div_ceil((wanted / tiles(channels)).clamp(1, most))
+            .max(1);
+        let parts = rows.div_ceil(length).max(1);
+        let four = |v: [usize; 3], last: usize| [v[0], v[1], v[2], last];
+        let d = Dispatch::new(
+            "conv_grad_weight",
+            include_str!("../../../shaders/conv_grad_weight.wgsl"),
+        )
+        .read(Buf::Input(0))
+        .read(Buf::Input(1))
+        .sizes([rows, self.groups, self.cout, self.cin])
+        .sizes(four(w.input, w.elements()))
+        .sizes(four(w.output, w.positions()))
+        .sizes(four(w.kernel, w.taps()))
+        .sizes(four(w.stride, parts))
+        .sizes(four(w.dilation, length))
+        .sizes(four(w.padding, count))
+        .constant("THREADS", threads)
+        .constant("CHANNELS", channels as u32)
+        .grid(caps.grid((tiles(channels) * parts).div_ceil(threads as usize)));
+        let no = || none("conv_grad_weight");
+        if parts == 1 {
+            return Ok(io.with_epilogue(d, 1).ok_or_else(no)?.into());
+        }
+        in_parts(io, caps, parts, Combine::Sum, |part| {
+            part.with_epilogue(d, 1)
+        })
+        .ok_or_else(no)
+    }
+}

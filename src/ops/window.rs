@@ -1,0 +1,161 @@
+//! Windows that move over spatial dimensions: the geometry that convolution and pooling share.
+
+use std::ops::Range;
+
+/// How a window moves, one number a spatial dimension, of which there are 1 to 3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steps {
+    /// Distance of neighbouring positions of the window.
+    pub stride: Vec<usize>,
+    /// Elements added on either side.
+    pub padding: Vec<usize>,
+    /// Distance of neighbouring taps within the window.
+    pub dilation: Vec<usize>,
+}
+
+/// Names of layouts by their number of spatial dimensions, for messages.
+pub(crate) const LAYOUTS: [&str; 4] = ["", "[n, c, l]", "[n, c, h, w]", "[n, c, d, h, w]"];
+
+impl Steps {
+    /// Positions along dimension `d` of a window of `kernel` taps over `input` elements; rounded up, a window may stick
+    /// out behind, but must start before the padding there. `None` where the window does not fit.
+    pub fn positions(&self, d: usize, input: usize, kernel: usize, up: bool) -> Option<usize> {
+        let room =
+            (input + 2 * self.padding[d]).checked_sub(self.dilation[d] * (kernel - 1) + 1)?;
+        let n = if up {
+            room.div_ceil(self.stride[d]) + 1
+        } else {
+            room / self.stride[d] + 1
+        };
+        let outside = up && (n - 1) * self.stride[d] >= input + self.padding[d];
+        Some(n - usize::from(outside))
+    }
+
+    /// The number of spatial dimensions, or what is wrong with the numbers.
+    pub fn check(&self) -> Result<usize, String> {
+        let d = self.stride.len();
+        if !(1..=3).contains(&d) || self.padding.len() != d || self.dilation.len() != d {
+            return Err(format!(
+                "{self}: takes one number for each of 1 to 3 spatial dimensions"
+            ));
+        }
+        if self.stride.contains(&0) || self.dilation.contains(&0) {
+            return Err(format!("{self}: strides and dilations are at least 1"));
+        }
+        Ok(d)
+    }
+}
+
+impl std::fmt::Display for Steps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            stride,
+            padding,
+            dilation,
+        } = self;
+        write!(
+            f,
+            "stride {stride:?}, padding {padding:?}, dilation {dilation:?}"
+        )
+    }
+}
+
+/// A window over three spatial dimensions, missing ones standing in front with size 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Elements.
+    pub input: [usize; 3],
+    /// Taps.
+    pub kernel: [usize; 3],
+    /// Positions.
+    pub output: [usize; 3],
+    pub stride: [usize; 3],
+    pub padding: [usize; 3],
+    pub dilation: [usize; 3],
+}
+
+impl Window {
+    pub fn new(steps: &Steps, input: &[usize], kernel: &[usize], output: &[usize]) -> Self {
+        let three = |v: &[usize], fill: usize| {
+            let mut out = [fill; 3];
+            out[3 - v.len()..].copy_from_slice(v);
+            out
+        };
+        Self {
+            input: three(input, 1),
+            kernel: three(kernel, 1),
+            output: three(output, 1),
+            stride: three(&steps.stride, 1),
+            padding: three(&steps.padding, 0),
+            dilation: three(&steps.dilation, 1),
+        }
+    }
+
+    /// Elements of one plane of the input.
+    pub fn elements(&self) -> usize {
+        self.input.iter().product()
+    }
+
+    /// Taps of the window.
+    pub fn taps(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    /// Positions of the window.
+    pub fn positions(&self) -> usize {
+        self.output.iter().product()
+    }
+
+    /// The coordinates of the `k`-th tap.
+    pub fn tap(&self, k: usize) -> [usize; 3] {
+        coordinates(k, self.kernel)
+    }
+
+    /// Positions along dimension `d` where tap `k` lies on an element, not on the padding.
+    pub fn inside(&self, d: usize, k: usize) -> Range<usize> {
+        let tap = k * self.dilation[d];
+        let low = self.padding[d].saturating_sub(tap).div_ceil(self.stride[d]);
+        let high = match (self.input[d] + self.padding[d]).checked_sub(tap + 1) {
+            Some(room) => (room / self.stride[d] + 1).min(self.output[d]),
+            None => 0,
+        };
+        low.min(high)..high
+    }
+
+    /// The element that tap `k` lies on at position `o` along dimension `d`, which must be one of [`Window::inside`].
+    pub fn element(&self, d: usize, k: usize, o: usize) -> usize {
+        o * self.stride[d] + k * self.dilation[d] - self.padding[d]
+    }
+
+    /// Whether each position is one element: taps, strides and padding that change nothing.
+    pub fn is_pointwise(&self) -> bool {
+        self.kernel == [1; 3] && self.stride == [1; 3] && self.padding == [0; 3]
+    }
+
+    /// The window that takes this one's gradient back to its input where all strides are 1: it runs over the output, and
+    /// its `k`-th tap is the `k`-th from the end of this one. `None` where padding is wider than the window reaches.
+    pub fn transposed(&self) -> Option<Self> {
+        if self.stride != [1; 3] {
+            return None;
+        }
+        let mut padding = [0; 3];
+        for d in 0..3 {
+            padding[d] = (self.dilation[d] * (self.kernel[d] - 1)).checked_sub(self.padding[d])?;
+        }
+        Some(Self {
+            input: self.output,
+            output: self.input,
+            padding,
+            ..*self
+        })
+    }
+}
+
+/// The coordinates of the row-major index `i` in `shape`.
+pub(crate) fn coordinates(i: usize, shape: [usize; 3]) -> [usize; 3] {
+    [
+        i / (shape[1] * shape[2]),
+        i / shape[2] % shape[1],
+        i % shape[2],
+    ]
+}
