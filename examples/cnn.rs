@@ -88,24 +88,21 @@ fn digits(args: &Args) -> wgrad::Result<(Subset<ImageDataset>, Subset<ImageDatas
             .pad(2)
             .normalize(&[0.1307], &[0.3081])
     };
-    let (train, held_out) = match &args.data {
-        Some(dir) => {
-            let (train, test) = (open(dir.clone(), true)?, open(dir.clone(), false)?);
-            let (n, m) = (train.len(), test.len());
-            (train.subset(0..n)?, test.subset(0..m)?)
-        }
+    let (train, test, split) = match &args.data {
+        Some(dir) => (open(dir.clone(), true)?, open(dir.clone(), false)?, None),
         None => {
             let here = PathBuf::from("examples/data/mnist");
             let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(&here);
             let all = open(if here.exists() { here } else { source }, false)?;
-            (all.clone().subset(0..8_000)?, all.subset(8_000..10_000)?)
+            (all.clone(), all, Some(8_000))
         }
     };
-    if !args.smoke {
-        return Ok((train, held_out));
+    let (mut n, first) = (split.unwrap_or(train.len()), split.unwrap_or(0));
+    let mut end = test.len();
+    if args.smoke {
+        (n, end) = (n.min(256), end.min(first + 64));
     }
-    let (n, m) = (train.len().min(256), held_out.len().min(64));
-    Ok((train.subset(0..n)?, held_out.subset(0..m)?))
+    Ok((train.subset(0..n)?, test.subset(first..end)?))
 }
 
 fn main() -> anyhow::Result<()> {

@@ -8,18 +8,22 @@
 )]
 
 mod activation;
+mod conv;
 mod dropout;
 mod embedding;
 mod flatten;
 pub mod init;
 mod linear;
+mod pool;
 mod sequential;
 
 pub use activation::*;
+pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvBuilder, Sizes};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingBuilder};
 pub use flatten::Flatten;
 pub use linear::{Linear, LinearBuilder};
+pub use pool::{AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d};
 pub use sequential::Sequential;
 
 use crate::error::Site;
