@@ -96,7 +96,7 @@ fn main() -> anyhow::Result<()> {
             let turns = turns(&peers, model.name, &args);
             let mut baseline = None;
             for (peer, turns) in peers.iter().zip(turns) {
-                let name = format!("{} {}, {}", model.name, model.batch, peer.name);
+                let name = format!("{}, {}", model.name, peer.name);
                 let Some(last) = turns.last() else {
                     table.row(&[name, "failed".to_owned()]);
                     continue;

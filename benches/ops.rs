@@ -14,8 +14,8 @@ use clap::Parser;
 use harness::devices::{self, Choice};
 use harness::report::{Report, Table, short};
 use harness::rows::{self, Row};
-use rayon::prelude::*;
 use harness::{Effort, Options, Spread};
+use rayon::prelude::*;
 use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -106,7 +106,10 @@ impl Peaks {
         };
         let (flops, product) = match device.adapter {
             Some(_) => (rate(&product, product.flops)?, product.name),
-            None => (gemm_peak(1024, effort)?, "gemm crate, 1024 cubed".to_owned()),
+            None => (
+                gemm_peak(1024, effort)?,
+                "gemm crate, 1024 cubed".to_owned(),
+            ),
         };
         Ok(Self {
             flops,

@@ -104,7 +104,7 @@ fn measure(
     stepper.gate(reference)?;
     let spread = Spread::of(steps.iter().map(|s| s.total));
     let start = stepper.start;
-    let name = format!("{} {}, {}", model.name, model.batch, device.label);
+    let name = format!("{}, {}", model.name, device.label);
     table.row(&[
         name.clone(),
         short(spread.median),
@@ -219,10 +219,7 @@ fn profile(model: &Model, device: &Choice, effort: Effort) -> anyhow::Result<Val
         .map(|(name, ms)| (name, Spread::of(ms).median))
         .collect();
     let sum: f64 = steps.iter().map(|s| s.1).sum();
-    let head = format!(
-        "{} {} on {}, step by step",
-        model.name, model.batch, device.label
-    );
+    let head = format!("{} on {}, step by step", model.name, device.label);
     let table = Table::new(&[(head.as_str(), 90), ("ms", 8), ("share", 6)]);
     for (name, ms) in &steps {
         let name: String = name.chars().take(90).collect();

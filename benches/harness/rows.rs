@@ -1,5 +1,6 @@
 //! What the bench of operators measures: an operator, its shapes, and the work that this is.
 
+use wgrad::ops::conv::{ConvOptions, Padding};
 use wgrad::{Array, Tensor, Trace};
 
 /// An operator on operands of given shapes.
@@ -106,9 +107,91 @@ pub fn rows() -> Vec<Row> {
         64.0 * product(128, 64, 128),
         |_, x| x[0].matmul(&x[1]),
     ));
+    all.extend(convolutions());
     all.extend(maps());
     all.extend(rowwise());
     all.extend(index());
+    all
+}
+
+/// `x [n, c, h, w]`, weight `[o, c, k, k]`, output `[n, o, h', w']`.
+fn conv(x: [usize; 4], o: usize, k: usize, padding: usize) -> [Row; 3] {
+    let [n, c, h, w] = x;
+    let (rows, columns) = (h + 2 * padding + 1 - k, w + 2 * padding + 1 - k);
+    let (weight, y) = ([o, c, k, k], [n, o, rows, columns]);
+    let flops = product(n * rows * columns, c * k * k, o);
+    // The padding that keeps the size is the only one besides none.
+    let build: [fn(&Trace, &[Tensor]) -> Tensor; 3] = match padding {
+        0 => [
+            |_, x| x[0].conv2d(&x[1], None, valid()),
+            |g, x| grad(g, x, 0, valid()),
+            |g, x| grad(g, x, 1, valid()),
+        ],
+        _ => [
+            |_, x| x[0].conv2d(&x[1], None, same()),
+            |g, x| grad(g, x, 0, same()),
+            |g, x| grad(g, x, 1, same()),
+        ],
+    };
+    let operands: [&[usize]; 3] = [&x, &weight, &y];
+    let mut all = [
+        row("conv2d", &operands[..2], &y, flops, build[0]),
+        row("conv_grad_input", &operands, &x, flops, build[1]),
+        row("conv_grad_weight", &operands, &weight, flops, build[2]),
+    ];
+    all[1].bytes = bytes(&operands);
+    all[2].bytes = bytes(&operands);
+    all
+}
+
+fn valid() -> ConvOptions {
+    ConvOptions::default()
+}
+
+fn same() -> ConvOptions {
+    ConvOptions {
+        padding: Padding::Same,
+        ..ConvOptions::default()
+    }
+}
+
+/// The gradient of operand `wanted` of a convolution, `x[2]` being that of its output.
+fn grad(g: &Trace, x: &[Tensor], wanted: usize, options: ConvOptions) -> Tensor {
+    let y = x[0].conv2d(&x[1], None, options);
+    let loss = y.mul(&x[2]).sum(&[], false);
+    let grad = g.gradients(&loss, &[&x[wanted]]).swap_remove(0);
+    grad.unwrap_or_else(|| g.scalar(0.0))
+}
+
+/// Those of `lenet` and of `cifar`.
+fn convolutions() -> Vec<Row> {
+    let mut all = Vec::new();
+    all.extend(conv([64, 1, 32, 32], 6, 5, 0));
+    all.extend(conv([64, 6, 14, 14], 16, 3, 0));
+    all.extend(conv([64, 3, 32, 32], 32, 3, 1));
+    all.extend(conv([64, 32, 32, 32], 32, 3, 1));
+    all.extend(conv([64, 64, 16, 16], 64, 3, 1));
+    all.extend(conv([64, 128, 8, 8], 128, 3, 1));
+    let maps: &[usize] = &[64, 32, 32, 32];
+    all.push(row(
+        "max_pool2d 2",
+        &[maps],
+        &[64, 32, 16, 16],
+        0.0,
+        |_, x| x[0].max_pool2d(2),
+    ));
+    let pooled: &[usize] = &[64, 32, 16, 16];
+    all.push(row(
+        "max_pool2d 2 gradient",
+        &[maps, pooled],
+        maps,
+        0.0,
+        |g, x| {
+            let loss = x[0].max_pool2d(2).mul(&x[1]).sum(&[], false);
+            let grad = g.gradients(&loss, &[&x[0]]).swap_remove(0);
+            grad.unwrap_or_else(|| g.scalar(0.0))
+        },
+    ));
     all
 }
 
