@@ -30,9 +30,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         most = team_max(most, member);
         // Two levels, so that the sum of a long row loses little.
         var sum = 0.0;
-        for (var begin = member; begin < p.n; begin += 256u * TEAM) {
+        for (var block = member; block < p.n; block += 256u * TEAM) {
             var part = 0.0;
-            for (var k = begin; k < min(begin + 256u * TEAM, p.n); k += TEAM) {
+            for (var k = block; k < min(block + 256u * TEAM, p.n); k += TEAM) {
                 part += exp(x[base + k * p.inner] - most);
             }
             sum += part;

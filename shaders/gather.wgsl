@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let k = at / p.inner % p.m;
         let o = at / p.inner / p.m;
         // What is out of range (negative ones are large) takes the last element.
-        let from = min(u32(index[o * p.index.x + k * p.index.y + i * p.index.z]), p.n - 1u);
-        epilogue(at, x[(o * p.n + from) * p.inner + i]);
+        let source = min(u32(index[o * p.index.x + k * p.index.y + i * p.index.z]), p.n - 1u);
+        epilogue(at, x[(o * p.n + source) * p.inner + i]);
     }
 }

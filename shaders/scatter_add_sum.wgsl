@@ -16,8 +16,7 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> g: array<C>;
-@group(0) @binding(2) var<storage, read_write> first: array<u32>; // only read, but it may share a buffer with the result
-@group(0) @binding(3) var<storage, read_write> next: array<u32>;
+@group(0) @binding(2) var<storage, read_write> lists: array<u32>; // only read, but it may share a buffer with the result
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -27,13 +26,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let i = at % p.inner;
         let row = at / p.inner % p.n;
         let o = at / p.inner / p.n % p.outer;
-        let from = at / p.inner / p.n / p.outer * p.each;
+        let begins = at / p.inner / p.n / p.outer * p.each;
         var sum = C();
-        for (var part = from; part < min(from + p.each, p.parts); part++) {
-            var k = first[part * p.n + row];
+        for (var part = begins; part < min(begins + p.each, p.parts); part++) {
+            var k = lists[part * p.n + row];
             while (k != 0xffffffffu) {
                 sum += g[(o * p.m + k) * p.inner + i];
-                k = next[k];
+                k = lists[p.parts * p.n + k];
             }
         }
         epilogue(at, sum);

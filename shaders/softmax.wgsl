@@ -27,9 +27,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         most = team_max(most, member);
         // Two levels, so that the sum of a long row loses little.
         var sum = 0.0;
-        for (var from = member; from < p.n; from += 256u * TEAM) {
+        for (var block = member; block < p.n; block += 256u * TEAM) {
             var part = 0.0;
-            for (var k = from; k < min(from + 256u * TEAM, p.n); k += TEAM) {
+            for (var k = block; k < min(block + 256u * TEAM, p.n); k += TEAM) {
                 part += exp(x[base + k * p.inner] - most);
             }
             sum += part;

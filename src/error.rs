@@ -81,7 +81,7 @@ pub enum Error {
     },
     /// The loss became NaN or infinite.
     #[error(
-        "the loss became {loss} at step {step} (learning rate {learning_rate}){kept}: a smaller learning rate or clipped gradients usually help"
+        "the loss became {loss} at step {step} (learning rate {learning_rate:?}){kept}: a smaller learning rate or clipped gradients usually help"
     )]
     Diverged {
         /// The step, from 0.

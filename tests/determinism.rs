@@ -18,7 +18,7 @@ fn train(seed: u64) -> u64 {
     };
     let mut trainer = Trainer::classifier(&mut session, &model, options);
     trainer.fit(digits(0, 300), digits(300, 50)).unwrap();
-    hash(&mut session)
+    hash(trainer.session())
 }
 
 #[test]

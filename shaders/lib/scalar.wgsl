@@ -14,6 +14,12 @@ fn min_i(a: I, b: I) -> I { return min(a, b); }
 fn max_u(a: U, b: U) -> U { return max(a, b); }
 fn min_u(a: U, b: U) -> U { return min(a, b); }
 
+// Truth of a number: NaN is not zero.
+fn truth_f(x: F) -> B { return (bitcast<U>(x) & U(0x7fffffffu)) != U(0u); }
+fn truth_i(x: I) -> B { return x != I(0); }
+fn truth_u(x: U) -> B { return x != U(0u); }
+fn truth_b(x: B) -> B { return x; }
+
 fn sign_(x: F) -> F { return select(sign(x), x, is_nan(x)); }
 
 fn log1p_(x: F) -> F {
@@ -41,11 +47,13 @@ fn erf_(x: F) -> F {
 }
 
 fn pow_(a: F, b: F) -> F {
-    let m = pow(abs(a), b);
+    let m = select(pow(abs(a), b), F(from_bits(0x7f800000u)), (a == F(0.0)) & (b < F(0.0)));
     let whole = floor(b) == b;
     let odd = floor(b * F(0.5)) * F(2.0) != b;
-    let negative = select(F(from_bits(0x7fc00000u)), select(m, -m, odd), whole);
-    return select(select(select(m, negative, a < F(0.0)), F(1.0), b == F(0.0)), a + b, is_nan(a) | (is_nan(b)));
+    let endless = abs(a) > F(3.4028235e38);
+    let negative = select(select(F(from_bits(0x7fc00000u)), m, endless), select(m, -m, odd), whole);
+    let number = select(select(m, negative, a < F(0.0)), a + b, is_nan(a) | is_nan(b));
+    return select(number, F(1.0), (b == F(0.0)) | (a == F(1.0)));
 }
 
 // High and low word of a product of 32-bit words.

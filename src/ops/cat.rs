@@ -88,7 +88,8 @@ impl OpDef for Cat {
 
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let widths: Vec<usize> = io.inputs.iter().map(|t| self.width(&t.shape)).collect();
-        let by = if widths.iter().all(|w| w.is_multiple_of(4)) {
+        // What is bound as vectors has at least one.
+        let by = if widths.iter().all(|w| w.is_multiple_of(4) && *w > 0) {
             4
         } else {
             1

@@ -57,6 +57,14 @@ impl Tensor {
         map("root", zero.select(&Expr::lit(0.0), &safe), &[self], site)
     }
 
+    /// The mean of `self` `[n, t, c]` over the steps where `mask` `[n, t]` is 1, `[n, c]`: what a padded sequence's valid
+    /// steps average to. Each row of `mask` must have a 1.
+    #[track_caller]
+    pub fn masked_mean(&self, mask: &Tensor) -> Tensor {
+        let sum = self.mul(&mask.unsqueeze(-1)).sum(&[1], false);
+        sum.div(&mask.sum(&[1], true))
+    }
+
     /// The first half of `dim` times the sigmoid of the second: `torch.nn.functional.glu` (Dauphin et al., 2016).
     #[track_caller]
     pub fn glu(&self, dim: isize) -> Tensor {

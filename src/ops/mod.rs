@@ -14,6 +14,7 @@ pub mod cumsum;
 pub mod detach;
 pub mod gather;
 pub mod leaf;
+pub mod loss;
 pub mod map;
 pub mod matmul;
 pub mod max_pool;

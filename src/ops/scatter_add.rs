@@ -171,7 +171,6 @@ impl ScatterAdd {
         .read(Buf::Input(1))
         .write(Buf::Scratch(0))
         .write(Buf::Scratch(1))
-        .write(Buf::Scratch(2))
         .sizes([
             rows.n,
             m,
@@ -184,7 +183,7 @@ impl ScatterAdd {
         ])
         .constant("THREADS", threads)
         .grid(caps.grid((parts * owners).div_ceil(threads as usize)));
-        let scratch = vec![parts * rows.n, parts * rows.n, m];
+        let scratch = vec![parts * rows.n + m, parts * rows.n];
 
         // Few rows have long lists: more threads take a group of parts each, and their sums are added.
         let count = io.outputs[0].numel();
@@ -269,7 +268,6 @@ impl ScatterAdd {
             )
             .read(Buf::Input(0))
             .write(Buf::Scratch(0))
-            .write(Buf::Scratch(2))
             .sizes([
                 count / width,
                 rows.n,

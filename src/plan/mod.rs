@@ -57,8 +57,9 @@ impl Plan {
         let groups = fuse::fuse(items, caps);
         let order = schedule::schedule(&groups);
         let steps = steps::steps(&groups, &order, caps)?;
+        let returned = groups.items.outputs.clone();
         let plan = place::place(groups, steps, inputs, types, caps)?;
-        debug_assert_eq!(verify::verify(&plan), Ok(()));
+        debug_assert_eq!(verify::verify(&plan, &returned), Ok(()));
         Ok(plan)
     }
 }

@@ -4,7 +4,9 @@ use super::{Place, Plan, Region};
 use std::collections::HashMap;
 
 /// The first thing about the plan that is wrong, if anything is.
-pub fn verify(plan: &Plan) -> Result<(), String> {
+///
+/// `returned` are the sources of the plan's outputs.
+pub fn verify(plan: &Plan, returned: &[(usize, usize)]) -> Result<(), String> {
     let end = plan.steps.len();
     // For each value: where it lies, the step that writes it, the last that reads it.
     let mut lives: Vec<(Region, usize, usize, String)> = Vec::new();
@@ -44,11 +46,8 @@ pub fn verify(plan: &Plan) -> Result<(), String> {
             }
         }
     }
-    for (_, region) in &plan.outputs {
-        lives
-            .iter_mut()
-            .filter(|l| l.0 == *region)
-            .for_each(|l| l.2 = end);
+    for life in returned.iter().filter_map(|s| at_source.get(s)) {
+        lives[*life].2 = end;
     }
     for (i, a) in lives.iter().enumerate() {
         for b in &lives[i + 1..] {

@@ -210,7 +210,7 @@ impl Expr {
         let l = Expr::lit(lambda);
         let below = self
             .less(&-&l)
-            .select(&(self + &l), &(self * &Expr::lit(0.0)));
+            .select(&(self + &l), &self.is_nan().select(self, &Expr::lit(0.0)));
         self.greater(&l).select(&(self - &l), &below)
     }
 

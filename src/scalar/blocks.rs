@@ -62,7 +62,7 @@ macro_rules! integer {
                 self.wrapping_mul(b)
             }
             fn div(self, b: $t) -> $t {
-                if b == 0 { 0 } else { self.wrapping_div(b) }
+                if b == 0 { self } else { self.wrapping_div(b) }
             }
             fn max(self, b: $t) -> $t {
                 Ord::max(self, b)

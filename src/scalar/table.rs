@@ -64,7 +64,7 @@ functions! {
     Sub "sub" 2 Sig::Number, "$0 - $1", number2!(sub), |g, _, _| vec![Some(g.clone()), Some(-g)];
     /// `a * b`
     Mul "mul" 2 Sig::Number, "$0 * $1", number2!(mul), |g, x, _| vec![Some(g * x[1]), Some(g * x[0])];
-    /// `a / b`; integers round towards zero, and give 0 where `b` is 0
+    /// `a / b`; integers round towards zero, and give `a` where `b` is 0, as WGSL does
     Div "div" 2 Sig::Number, "$0 / $1", number2!(div), |g, x, y| vec![Some(g / x[1]), Some(&-&(g * y) / x[1])];
     /// The larger; NaN where either is
     Max "maximum" 2 Sig::Number, "max_$t($0, $1)", number2!(max), |g, x, _| {
@@ -156,7 +156,7 @@ functions! {
         _ => o.copy_from_slice(x[0]),
     }, |_, _, _| vec![None];
     /// Whether not zero
-    ToBool "bool" 1 Sig::Cast(Bool), "$0 != $T(0)", |x, o, t| match t {
+    ToBool "bool" 1 Sig::Cast(Bool), "truth_$t($0)", |x, o, t| match t {
         F32 => map1(x, o, |a: f32| (a != 0.0) as u32),
         _ => map1(x, o, |a: u32| (a != 0) as u32),
     }, |_, _, _| vec![None];

@@ -427,6 +427,14 @@ impl<'a> Trainer<'a> {
     }
 }
 
+impl Drop for Trainer<'_> {
+    /// The session forgets the plans.
+    fn drop(&mut self) {
+        let functions = self.train.take().into_iter().chain(self.eval.take());
+        functions.for_each(|f| self.session.forget(f));
+    }
+}
+
 impl Outcome {
     fn into_outputs(self) -> Vec<Tensor> {
         std::iter::once(self.loss).chain(self.correct).collect()

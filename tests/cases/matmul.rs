@@ -1,0 +1,61 @@
+//! Products of matrices.
+
+use super::{Case, Input};
+
+/// Shapes of both operands.
+const SHAPES: &[(&[usize], &[usize])] = &[
+    (&[1, 1], &[1, 1]),
+    (&[3, 5], &[5, 7]),
+    (&[16, 16], &[16, 16]),
+    (&[17, 33], &[33, 9]),
+    (&[64, 64], &[64, 64]),
+    (&[65, 31], &[31, 130]),
+    (&[1, 100], &[100, 3]),
+    (&[100, 1], &[1, 5]),
+    (&[4, 0], &[0, 3]),
+    (&[0, 4], &[4, 3]),
+    (&[3, 17, 9], &[3, 9, 21]),
+    (&[2, 3, 8, 5], &[2, 3, 5, 12]),
+    (&[4, 7, 6], &[6, 10]),
+    (&[7, 6], &[4, 6, 10]),
+    (&[4, 1, 7, 6], &[3, 6, 10]),
+    (&[6], &[6, 4]),
+    (&[3, 6], &[6]),
+];
+
+pub fn cases(all: &mut Vec<Case>) {
+    for (a, b) in SHAPES {
+        let inputs = vec![Input::new(a), Input::new(b)];
+        all.push(Case::new("matmul", inputs, |x| x[0].matmul(&x[1])));
+    }
+    for (a, b) in [
+        (&[19, 33][..], &[27, 33][..]),
+        (&[5, 4], &[3, 4]),
+        (&[2, 5, 4], &[2, 3, 4]),
+    ] {
+        let inputs = vec![Input::new(a), Input::new(b)];
+        all.push(Case::new("matmul, b transposed", inputs, |x| {
+            x[0].matmul(&x[1].t())
+        }));
+    }
+    for (a, b) in [
+        (&[33, 19][..], &[33, 27][..]),
+        (&[4, 5], &[4, 3]),
+        (&[2, 4, 5], &[2, 4, 3]),
+    ] {
+        let inputs = vec![Input::new(a), Input::new(b)];
+        all.push(Case::new("matmul, a transposed", inputs, |x| {
+            x[0].t().matmul(&x[1])
+        }));
+    }
+    for (rows, inner, columns) in [(9, 20, 31), (4, 64, 64)] {
+        let inputs = vec![
+            Input::new(&[rows, inner]),
+            Input::new(&[columns, inner]),
+            Input::new(&[columns]),
+        ];
+        all.push(Case::new("matmul + bias + tanh", inputs, |x| {
+            (&x[0].matmul(&x[1].t()) + &x[2]).mul_scalar(0.1).tanh()
+        }));
+    }
+}

@@ -1,0 +1,17 @@
+//! What holds for every operator and plan: parity, gradients, errors, limits, plans, shaders, layers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly"
+)]
+
+#[path = "../cases/mod.rs"]
+mod cases;
+#[path = "../common/devices.rs"]
+mod common;
+
+mod extremes;
+mod gradcheck;
+mod parity;
+mod run;
