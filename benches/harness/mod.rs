@@ -119,8 +119,14 @@ impl Spread {
                 .copied()
                 .unwrap_or(f64::NAN)
         };
+        let middle = v.len() / 2;
+        let median = match (v.get(middle), v.get(middle.wrapping_sub(1))) {
+            (Some(a), Some(b)) if v.len() % 2 == 0 => (a + b) / 2.0,
+            (Some(a), _) => *a,
+            (None, _) => f64::NAN,
+        };
         Self {
-            median: at(0.5),
+            median,
             min: at(0.0),
             p10: at(0.1),
             p90: at(0.9),
