@@ -258,6 +258,7 @@ fn turn(peer: &Peer, model: &str, steps: usize) -> anyhow::Result<Turn> {
     let cache = tempfile::tempdir()?; // what drivers and programs keep compiled: nothing at first
     let mut child = Command::new(&peer.program)
         .env("XDG_CACHE_HOME", cache.path())
+        .env_remove("WGRAD_CACHE")
         .args(&peer.before)
         .arg(model)
         .arg(steps.to_string())

@@ -49,7 +49,7 @@ fn main() -> anyhow::Result<()> {
             short(peaks.bytes / 1e9)
         );
         let table = Table::new(&[
-            ("operator", 46),
+            ("operator", 72),
             ("ms", 8),
             ("min", 8),
             ("p90", 8),

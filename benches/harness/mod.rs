@@ -121,7 +121,7 @@ impl Spread {
         };
         let middle = v.len() / 2;
         let median = match (v.get(middle), v.get(middle.wrapping_sub(1))) {
-            (Some(a), Some(b)) if v.len() % 2 == 0 => (a + b) / 2.0,
+            (Some(a), Some(b)) if v.len().is_multiple_of(2) => (a + b) / 2.0,
             (Some(a), _) => *a,
             (None, _) => f64::NAN,
         };
