@@ -35,19 +35,22 @@ fn main() -> anyhow::Result<()> {
     let devices = devices::list(&options.device);
     let mut report = Report::new("ops", &devices);
     let rows = rows::rows();
+    let mut failed = 0;
     for device in &devices {
         let caps = device.open()?.caps().clone();
         let peaks = match options.bench {
             true => Peaks::measure(device, caps.software, options.effort())?,
             false => Peaks::default(),
         };
-        println!(
-            "{}: {} GFLOP/s ({}), {} GB/s (x + 1 over 64 MiB) taken as its peak",
-            device.label,
-            short(peaks.flops / 1e9),
-            peaks.product,
-            short(peaks.bytes / 1e9)
-        );
+        if options.bench {
+            println!(
+                "{}: {} GFLOP/s ({}), {} GB/s (x + 1 over 64 MiB) taken as its peak",
+                device.label,
+                short(peaks.flops / 1e9),
+                peaks.product,
+                short(peaks.bytes / 1e9)
+            );
+        }
         let table = Table::new(&[
             ("operator", 72),
             ("ms", 8),
@@ -59,8 +62,14 @@ fn main() -> anyhow::Result<()> {
             ("share", 6),
         ]);
         for row in rows.iter().filter(|r| options.wants(&r.name)) {
-            let spread = measure(row, device, options.effort())
-                .map_err(|e| e.context(format!("{} on {}", row.name, device.label)))?;
+            let spread = match measure(row, device, options.effort()) {
+                Ok(spread) => spread,
+                Err(error) => {
+                    failed += 1;
+                    println!("FAILED: {} on {}: {error}", row.name, device.label);
+                    continue;
+                }
+            };
             let seconds = spread.median / 1e3;
             let (flops, bytes) = (row.flops / seconds, row.bytes / seconds);
             let share = |rate: f64, peak: f64| match rate > 0.0 && peak > 0.0 {
@@ -85,7 +94,9 @@ fn main() -> anyhow::Result<()> {
         }
         println!();
     }
-    report.finish(&options)
+    report.finish(&options)?;
+    anyhow::ensure!(failed == 0, "{failed} rows failed");
+    Ok(())
 }
 
 /// What a device reaches at best, a second.

@@ -45,20 +45,21 @@ fn main() -> anyhow::Result<()> {
         ("first step", 10),
         ("loss", 18),
     ]);
-    let mut rows = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for model in MODELS.iter().filter(|m| args.options.wants(m.name)) {
         let mut reference = Stepper::new(model, Choice::cpu().open()?)?;
         reference.step()?;
         for device in &devices {
-            let row = measure(
+            match measure(
                 model,
                 device,
                 &reference.losses,
                 args.options.effort(),
                 &table,
-            )
-            .map_err(|e| e.context(format!("{} on {}", model.name, device.label)))?;
-            rows.push(row);
+            ) {
+                Ok(row) => rows.push(row),
+                Err(error) => failed.push(format!("{} on {}: {error}", model.name, device.label)),
+            }
         }
     }
     println!();
@@ -74,7 +75,9 @@ fn main() -> anyhow::Result<()> {
         }
     }
     rows.into_iter().for_each(|row| report.row(row));
-    report.finish(&args.options)
+    report.finish(&args.options)?;
+    anyhow::ensure!(failed.is_empty(), "FAILED: {}", failed.join("\nFAILED: "));
+    Ok(())
 }
 
 /// The steps of one model on one device: gate, clock, a printed row and all that was found.
