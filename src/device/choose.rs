@@ -34,6 +34,8 @@ impl std::str::FromStr for DeviceKind {
 pub struct DeviceOptions {
     /// Which kind; by default `WGRAD_DEVICE`, else a hardware GPU if there is one, else the CPU.
     pub kind: Option<DeviceKind>,
+    /// A part of the adapter's line as `adapters` gives it; by default `WGPU_ADAPTER_NAME`.
+    pub adapter: Option<String>,
     /// Hold the device to WebGPU's default limits and no optional features.
     pub default_limits: bool,
     /// Workgroups along one dimension, lowered for tests.

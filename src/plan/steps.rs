@@ -26,7 +26,7 @@ pub struct Output {
 }
 
 /// One fused group: an operator, what is computed before it and after it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Step {
     /// A name for people: `matmul + add + relu`.
     pub name: String,

@@ -49,16 +49,16 @@ fn describe(info: &wgpu::AdapterInfo) -> String {
 
 /// See [`GpuDevice::open`].
 pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> {
-    let wanted = std::env::var("WGPU_ADAPTER_NAME")
-        .ok()
-        .filter(|n| !n.is_empty());
+    let from_env = || std::env::var("WGPU_ADAPTER_NAME").ok();
+    let wanted = options.adapter.clone().or_else(from_env);
+    let wanted = wanted.filter(|n| !n.is_empty());
     let found = enumerate().await;
     let names: Vec<String> = found.iter().map(|a| describe(&a.get_info())).collect();
     let fits = |a: &wgpu::Adapter| {
         let info = a.get_info();
         let named = wanted
             .as_ref()
-            .is_none_or(|w| info.name.to_lowercase().contains(&w.to_lowercase()));
+            .is_none_or(|w| describe(&info).to_lowercase().contains(&w.to_lowercase()));
         named && (software || wanted.is_some() || info.device_type != wgpu::DeviceType::Cpu)
     };
     let Some(adapter) = found.into_iter().find(fits) else {
@@ -68,7 +68,7 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
             format!("there is {}", names.join("; "))
         };
         let asked = wanted.map_or("no hardware adapter".to_owned(), |w| {
-            format!("no adapter named '{w}' (WGPU_ADAPTER_NAME)")
+            format!("no adapter named '{w}'")
         });
         return Err(Error::Adapter(format!("{asked}: {there}")));
     };

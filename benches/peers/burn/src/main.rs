@@ -226,7 +226,7 @@ fn main() {
     let a: Vec<String> = std::env::args().collect();
     let d = match a[1].as_str() {
         "flex" => Device::flex(),
-        _ => Device::webgpu(Default::default()),
+        _ => Device::wgpu(Default::default()),
     }
     .autodiff();
     let steps: usize = a.get(3).map(|s| s.parse().unwrap()).unwrap_or(10);
