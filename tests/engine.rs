@@ -1,5 +1,7 @@
 //! The engine end to end: expressions, gradients, training, on each device.
 
+#![expect(clippy::unwrap_used, reason = "test helpers may fail loudly")]
+
 use wgrad::device::{DeviceKind, DeviceOptions};
 use wgrad::optim::{Adam, Sgd};
 use wgrad::{Array, Mode, Params, Session, TensorType};

@@ -31,6 +31,17 @@ unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}
 
+impl Target {
+    /// The word `start`, of memory that there is.
+    fn at(self, start: usize) -> *mut u32 {
+        if self.0.is_null() {
+            self.0
+        } else {
+            self.0.wrapping_add(start)
+        }
+    }
+}
+
 impl Evaluator {
     /// `map` over operands at `operands`.
     ///
@@ -101,22 +112,12 @@ impl Evaluator {
         (0..n.div_ceil(span)).into_par_iter().for_each_init(
             || self.registers(),
             |regs, task| {
-                let core = core;
                 for start in (task * span..n.min((task + 1) * span)).step_by(BLOCK) {
                     let len = BLOCK.min(n - start);
-                    self.block(
-                        regs,
-                        start,
-                        len,
-                        if core.0.is_null() {
-                            core.0
-                        } else {
-                            core.0.wrapping_add(start)
-                        },
-                    );
+                    self.block(regs, start, len, core.at(start));
                     for (k, out) in outputs.iter().enumerate() {
                         // SAFETY: promised by the caller; tasks write different ranges.
-                        unsafe { self.store(regs, k, len, out.0.add(start)) }
+                        unsafe { self.store(regs, k, len, out.at(start)) }
                     }
                 }
             },

@@ -163,8 +163,8 @@ fn contiguous_in_fours(parts: &[Vec<(usize, isize)>], offset: usize) -> bool {
     let Some(((n, 1), rows)) = last.split_last() else {
         return false;
     };
-    offset % 4 == 0
-        && n % 4 == 0
+    offset.is_multiple_of(4)
+        && n.is_multiple_of(4)
         && rows
             .iter()
             .chain(outer.iter().flatten())

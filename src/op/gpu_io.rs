@@ -56,7 +56,7 @@ impl GpuIo<'_> {
         n: usize,
         prologue: &[Space],
     ) -> Option<Dispatch> {
-        while d.words.len() % 4 != 0 {
+        while !d.words.len().is_multiple_of(4) {
             d.words.push(0);
         }
         let mut text = aliases(width, self.outputs[0].dtype);
@@ -81,7 +81,7 @@ impl GpuIo<'_> {
             words = printed.words.len();
             d.words.extend(printed.words);
         }
-        if width == 4 && n % 4 != 0 {
+        if width == 4 && !n.is_multiple_of(4) {
             return None;
         }
         let all = [Space {
@@ -148,7 +148,7 @@ impl GpuIo<'_> {
             printed.body
         );
         let _ = writeln!(text, "const MAP = {}u;", words.div_ceil(4).max(1));
-        while d.words.len() % 4 != 0 || words == 0 {
+        while !d.words.len().is_multiple_of(4) || words == 0 {
             d.words.push(0);
             words += 1;
         }

@@ -74,13 +74,11 @@ impl OpDef for Map {
 
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let n = io.outputs[0].numel();
-        let threads = if caps.software {
-            8
-        } else {
-            64.min(caps.threads)
-        };
+        // Software adapters pay for each workgroup: few of them, whose threads loop.
+        let threads = 64.min(caps.threads);
+        let most = if caps.software { 64 } else { usize::MAX };
         for width in [4, 1] {
-            let groups = (n / width).div_ceil(threads as usize);
+            let groups = (n / width).div_ceil(threads as usize).min(most);
             let d = Dispatch::new("map", include_str!("../../shaders/map.wgsl"))
                 .sizes([n / width])
                 .constant("THREADS", threads)

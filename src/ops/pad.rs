@@ -118,7 +118,7 @@ impl Tensor {
     #[track_caller]
     pub fn pad(&self, pad: &[usize], value: f32) -> Tensor {
         let (site, rank) = (Site::here(), self.rank());
-        if pad.len() % 2 != 0 || pad.len() > 2 * rank {
+        if !pad.len().is_multiple_of(2) || pad.len() > 2 * rank {
             let message = format!(
                 "{}: {pad:?} must be pairs (before, behind), at most one a dimension",
                 self.shape()

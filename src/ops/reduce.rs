@@ -136,7 +136,9 @@ impl OpDef for Reduce {
         // Enough tasks to fill the device: long rows are cut in chunks, whose results a second launch combines.
         let wanted = if caps.software { 16 } else { 4096 };
         let most = columns.div_ceil(1024).max(1);
-        let chunks = (wanted / rows.max(1)).clamp(1, most).max(columns.div_ceil(caps.iterations).min(most));
+        let chunks = (wanted / rows.max(1))
+            .clamp(1, most)
+            .max(columns.div_ceil(caps.iterations).min(most));
         let no = || Error::Device("a reduction has more operands than the device binds".into());
         if chunks == 1 {
             return Ok(io
@@ -320,11 +322,7 @@ impl Reduce {
             || e.registers(),
             |regs, (task, out)| {
                 // Short rows share a block.
-                let each = if columns == 0 {
-                    1
-                } else {
-                    (BLOCK / columns).max(1)
-                };
+                let each = BLOCK.checked_div(columns).unwrap_or(1).max(1);
                 for (k, out) in out.chunks_mut(each).enumerate() {
                     let at = (task * rows + k * each) * columns;
                     if out.len() == 1 || columns > BLOCK {

@@ -108,10 +108,7 @@ impl Groups {
                 Work::Reduce(_) => {}
                 // What replaces a state must be seen as it is, to know whether it can be written in place.
                 Work::Map(_, Some(Dest::State(_))) => continue,
-                Work::Map(..) => match &self.inlined[user] {
-                    Some(further) => chain.extend(further.iter().cloned()),
-                    None => {}
-                },
+                Work::Map(..) => chain.extend(self.inlined[user].iter().flatten().cloned()),
                 _ => continue,
             }
             // The position that an expression speaks of must stay its own.

@@ -53,6 +53,7 @@ impl Plan {
         let inputs = graph.inputs.clone();
         let graph = simplify::dead_code(graph);
         let graph = simplify::common_subexpressions(graph);
+        let graph = simplify::dead_code(simplify::transposed_products(graph));
         let items = lower::lower(&graph, caps);
         let groups = fuse::fuse(items, caps);
         let order = schedule::schedule(&groups);

@@ -2,7 +2,11 @@
 
 use crate::graph::{Graph, Value};
 use crate::op::Kind;
+use crate::ops::matmul::Matmul;
+use crate::ops::view::View;
+use std::any::Any;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Without nodes that neither an output nor an effect needs.
 pub fn dead_code(graph: Graph) -> Graph {
@@ -43,6 +47,42 @@ pub fn common_subexpressions(graph: Graph) -> Graph {
             }
         }
     })
+}
+
+/// With products computed the way round in which they are used: the transpose of `a b` is `b' a'`.
+pub fn transposed_products(mut graph: Graph) -> Graph {
+    let mut uses = vec![0; graph.nodes.len()];
+    let inputs = graph.nodes.iter().flat_map(|n| &n.inputs);
+    inputs.chain(&graph.outputs).for_each(|v| uses[v.node] += 1);
+    for at in 0..graph.nodes.len() {
+        let Some(View::Permute(dims)) = (graph.nodes[at].op.as_ref() as &dyn Any).downcast_ref()
+        else {
+            continue;
+        };
+        let n = dims.len();
+        let swaps = n >= 2 && (0..n - 2).all(|d| dims[d] == d) && dims[n - 1] == n - 2;
+        let product = graph.nodes[at].inputs[0].node;
+        let op = graph.nodes[product].op.as_ref() as &dyn Any;
+        let Some(&Matmul {
+            transpose_a,
+            transpose_b,
+        }) = op.downcast_ref()
+        else {
+            continue;
+        };
+        if swaps && uses[product] == 1 {
+            let [a, b] = [
+                graph.nodes[product].inputs[0],
+                graph.nodes[product].inputs[1],
+            ];
+            graph.nodes[at].inputs = vec![b, a];
+            graph.nodes[at].op = Arc::new(Matmul {
+                transpose_a: !transpose_b,
+                transpose_b: !transpose_a,
+            });
+        }
+    }
+    graph
 }
 
 enum Keep {

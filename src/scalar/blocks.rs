@@ -208,7 +208,7 @@ pub(super) fn erf(x: f32) -> f32 {
     let y = if a < 0.5 {
         let s = x as f64 * x as f64;
         return (x as f64
-            * 1.128_379_167_095_512_6
+            * std::f64::consts::FRAC_2_SQRT_PI
             * (1.0 - s * (1.0 / 3.0 - s * (0.1 - s * (1.0 / 42.0 - s / 216.0)))))
             as f32;
     } else {

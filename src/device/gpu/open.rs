@@ -113,7 +113,11 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
             .min(256),
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         subgroup: if uniform { info.subgroup_min_size } else { 0 },
-        iterations: if info.device_type == wgpu::DeviceType::Cpu { 1 << 14 } else { 1 << 20 },
+        iterations: if info.device_type == wgpu::DeviceType::Cpu {
+            1 << 14
+        } else {
+            1 << 20
+        },
         f16: false,
         software: options
             .software_kernels

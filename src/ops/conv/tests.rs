@@ -435,9 +435,11 @@ fn products_agree_on_all_vectors() {
     #[cfg(target_arch = "x86_64")]
     {
         use pulp::x86::{V3, V4};
-        V3::try_new().map_or((), products_on);
-        V4::try_new().map_or((), products_on);
+        V3::try_new().into_iter().for_each(products_on);
+        V4::try_new().into_iter().for_each(products_on);
     }
     #[cfg(target_arch = "aarch64")]
-    pulp::aarch64::Neon::try_new().map_or((), products_on);
+    pulp::aarch64::Neon::try_new()
+        .into_iter()
+        .for_each(products_on);
 }

@@ -81,6 +81,7 @@ impl Sizes {
         let most = (rows * w.output[2]).div_ceil(256).clamp(1, rows.max(1));
         let length = rows
             .div_ceil((wanted / tiles(channels)).clamp(1, most))
+            .min(caps.iterations / w.output[2].max(1))
             .max(1);
         let parts = rows.div_ceil(length).max(1);
         let four = |v: [usize; 3], last: usize| [v[0], v[1], v[2], last];
