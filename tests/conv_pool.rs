@@ -1,5 +1,7 @@
 //! Convolution and pooling: gradients of gradients, special values, what misuses say.
 
+#![expect(clippy::unwrap_used, reason = "test helpers may fail loudly")]
+
 use wgrad::device::{DeviceKind, DeviceOptions};
 use wgrad::ops::conv::{ConvOptions, ConvTransposeOptions, Padding};
 use wgrad::ops::pool::PoolOptions;

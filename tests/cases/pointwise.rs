@@ -78,7 +78,9 @@ const BINARY: &[Binary] = &[
     ("pow", |a, b| a.pow(b), 0.3, 2.0),
 ];
 
-const COMPARE: &[(&str, fn(&Tensor, &Tensor) -> Tensor)] = &[
+type Binary = fn(&Tensor, &Tensor) -> Tensor;
+
+const COMPARE: &[(&str, Binary)] = &[
     ("eq", |a, b| a.eq(b)),
     ("lt", |a, b| a.lt(b)),
     ("le", |a, b| a.le(b)),

@@ -1,5 +1,7 @@
 //! Operators around indices, rows and losses: PyTorch's cases, one device against the other, shaders, edges.
 
+#![expect(clippy::unwrap_used, reason = "test helpers may fail loudly")]
+
 use wgrad::caps::Caps;
 use wgrad::device::{DeviceKind, DeviceOptions};
 use wgrad::ops::classification::CrossEntropyOptions;

@@ -100,7 +100,8 @@ fn check(session: &mut Session, case: &Case) -> Result<(), String> {
             }
             let got = f64::from(computed[at]);
             let bound = RTOL * want.abs() + 5e-4 * largest + 1e-4 + 4.0 * noise.sqrt();
-            if !((got - want).abs() <= bound) {
+            let off = (got - want).abs();
+            if off > bound || off.is_nan() {
                 return Err(format!(
                     "input {input}, element {at}: gradient {got}, by differences {want}"
                 ));
