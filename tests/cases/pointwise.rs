@@ -78,9 +78,9 @@ const BINARY: &[Binary] = &[
     ("pow", |a, b| a.pow(b), 0.3, 2.0),
 ];
 
-type Binary = fn(&Tensor, &Tensor) -> Tensor;
+type Comparison = fn(&Tensor, &Tensor) -> Tensor;
 
-const COMPARE: &[(&str, Binary)] = &[
+const COMPARE: &[(&str, Comparison)] = &[
     ("eq", |a, b| a.eq(b)),
     ("lt", |a, b| a.lt(b)),
     ("le", |a, b| a.le(b)),
