@@ -68,7 +68,7 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
             format!("there is {}", names.join("; "))
         };
         let asked = wanted.map_or("no hardware adapter".to_owned(), |w| {
-            format!("no adapter named '{w}'")
+            format!("no adapter named '{w}' (WGPU_ADAPTER_NAME)")
         });
         return Err(Error::Adapter(format!("{asked}: {there}")));
     };
