@@ -37,3 +37,8 @@ pub use session::{Function, Mode, Session, eval};
 pub use shape::Shape;
 pub use state::Params;
 pub use tensor::{Tensor, Trace};
+
+/// The README's program is a doc test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
