@@ -1,17 +1,17 @@
-// The sums of g [outer, m, inner] over the lists of `scatter_add_link`: one thread an element, or four, of the result
-// [groups, outer, n, inner], a group being the lists of some parts of the indices.
+// The sums of g [outer, m, inner] over the lists of `scatter_add_link`: one thread some neighbours, or vectors of
+// four, of a row of the result [groups, outer, n, inner], a group being the lists of some parts of the indices.
 
 override THREADS: u32 = 64u;
 
 struct Params {
-    count: u32, // elements of the result, or vectors of four
+    tasks: u32,
     n: u32,
-    inner: u32, // as count
+    inner: u32, // elements, or vectors of four
     m: u32,
     outer: u32,
     parts: u32, // of all groups
     each: u32,  // parts of a group
-    unused: u32,
+    run: u32,   // elements or vectors of a task
     map: array<vec4<u32>, MAP>,
 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -22,19 +22,23 @@ struct Params {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) thread: u32) {
     let begin = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
-    for (var at = begin; at < p.count; at += groups.x * groups.y * groups.z * THREADS) {
-        let i = at % p.inner;
-        let row = at / p.inner % p.n;
-        let o = at / p.inner / p.n % p.outer;
-        let begins = at / p.inner / p.n / p.outer * p.each;
-        var sum = C();
-        for (var part = begins; part < min(begins + p.each, p.parts); part++) {
-            var k = lists[part * p.n + row];
-            while (k != 0xffffffffu) {
-                sum += g[(o * p.m + k) * p.inner + i];
-                k = lists[p.parts * p.n + k];
+    let runs = (p.inner + p.run - 1u) / p.run;
+    for (var task = begin; task < p.tasks; task += groups.x * groups.y * groups.z * THREADS) {
+        let start = task % runs * p.run;
+        let all = task / runs;
+        let row = all % p.n;
+        let o = all / p.n % p.outer;
+        let begins = all / p.n / p.outer * p.each;
+        for (var i = start; i < min(start + p.run, p.inner); i++) {
+            var sum = C();
+            for (var part = begins; part < min(begins + p.each, p.parts); part++) {
+                var k = lists[part * p.n + row];
+                while (k != 0xffffffffu) {
+                    sum += g[(o * p.m + k) * p.inner + i];
+                    k = lists[p.parts * p.n + k];
+                }
             }
+            epilogue(all * p.inner + i, sum);
         }
-        epilogue(at, sum);
     }
 }

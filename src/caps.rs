@@ -1,5 +1,7 @@
 //! What a device can do, as plain data: operators choose kernels by it.
 
+use crate::error::{Error, Result};
+
 /// Abilities and limits of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caps {
@@ -65,6 +67,18 @@ impl Caps {
         let y = groups.div_ceil(x).clamp(1, limit);
         let z = groups.div_ceil(x * y).clamp(1, limit);
         [x as u32, y as u32, z as u32]
+    }
+
+    /// An error where one thread of `name` would take more than `turns` turns of a loop.
+    pub fn allow_turns(&self, name: &str, turns: usize) -> Result<()> {
+        if turns <= self.iterations {
+            return Ok(());
+        }
+        Err(Error::Device(format!(
+            "{name} takes {turns} turns of a loop in one thread here, this adapter ends a thread after {}: use the CPU \
+             (WGRAD_DEVICE=cpu) or smaller sizes",
+            self.iterations
+        )))
     }
 
     /// Threads of a workgroup where each works alone.

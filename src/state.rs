@@ -295,10 +295,12 @@ impl Params {
     }
 }
 
-/// Elements from the first to the last of consecutive states.
+/// Elements from the first of consecutive states to where a next one would begin.
 pub(crate) fn span(of: &[State]) -> usize {
     match (of.first(), of.last()) {
-        (Some(a), Some(b)) => b.range.offset + b.range.len - a.range.offset,
+        (Some(a), Some(b)) => {
+            (b.range.offset + b.range.len).next_multiple_of(ALIGN) - a.range.offset
+        }
         _ => 0,
     }
 }
@@ -322,7 +324,7 @@ impl Store {
             .segments
             .iter()
             .rposition(|s| s.kind == kind && s.slot == slot);
-        let fits = open.filter(|&i| self.segments[i].len.next_multiple_of(ALIGN) + len <= SEGMENT);
+        let fits = open.filter(|&i| self.segments[i].len + len <= SEGMENT);
         let segment = fits.unwrap_or_else(|| {
             self.segments.push(Segment {
                 kind,
@@ -331,8 +333,8 @@ impl Store {
             });
             self.segments.len() - 1
         });
-        let offset = self.segments[segment].len.next_multiple_of(ALIGN);
-        self.segments[segment].len = offset + len;
+        let offset = self.segments[segment].len;
+        self.segments[segment].len = (offset + len).next_multiple_of(ALIGN);
         StateRange {
             segment,
             offset,

@@ -66,6 +66,8 @@ impl OpDef for AvgPool {
 
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let (x, y) = (&io.inputs[0].shape, &io.outputs[0].shape);
+        let geometry = self.windows.geometry(&x[2..], &y[2..]);
+        geometry.check("avg_pool", caps)?;
         self.launch(
             io,
             (x, y),

@@ -66,6 +66,7 @@ impl OpDef for Cumsum {
 
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let rows = Rows::of(&io.inputs[0].shape, self.dim);
+        caps.allow_turns("cumsum", rows.n)?;
         let d = Dispatch::new("cumsum", include_str!("../../shaders/cumsum.wgsl"))
             .read(Buf::Input(0))
             .sizes([rows.count(), rows.n, rows.inner, usize::from(self.reverse)])

@@ -62,16 +62,91 @@ impl Matmul {
     }
 }
 
-impl Sizes {
-    fn launch(&self, stem: &'static str, source: &'static str) -> Dispatch {
-        let (a, b) = (self.a, self.b);
-        let sizes = [
-            self.batch, self.m, self.k, self.n, a[0], a[1], a[2], 0, b[0], b[1], b[2], 0,
-        ];
-        Dispatch::new(stem, source)
-            .read(Buf::Input(0))
-            .read(Buf::Input(1))
-            .sizes(sizes)
+/// One of the kernels for products.
+struct Form {
+    launch: Dispatch,
+    /// Rows and columns of a tile.
+    tile: (usize, usize),
+    /// Tiles of a workgroup.
+    tiles: usize,
+    /// Neighbouring columns that go through the epilogue at once.
+    width: usize,
+    /// Parts that the inner dimension is cut into: too few tiles fill no device.
+    split: usize,
+    /// Elements of the inner dimension that one turn of a loop takes.
+    turn: usize,
+}
+
+impl Form {
+    fn kernels(self, s: &Sizes, io: &GpuIo, caps: &Caps) -> Option<Kernels> {
+        let split = self
+            .split
+            .max(s.k.div_ceil(self.turn * caps.iterations / 2));
+        let tiles = s.batch * split * s.m.div_ceil(self.tile.0) * s.n.div_ceil(self.tile.1);
+        let d = self
+            .launch
+            .constant("SPLIT", split as u32)
+            .grid(caps.grid(tiles.div_ceil(self.tiles)));
+        match split {
+            1 => Some(io.with_epilogue(d, self.width)?.into()),
+            _ => reduce::in_parts(io, caps, split, reduce::Combine::Sum, |part| {
+                part.with_epilogue(d, self.width)
+            }),
+        }
+    }
+}
+
+impl Matmul {
+    /// The kernels that do for these sizes, best first.
+    fn forms(&self, s: &Sizes, caps: &Caps) -> Vec<Form> {
+        let launch = |stem: &'static str, source: &'static str| {
+            let (a, b) = (s.a, s.b);
+            Dispatch::new(stem, source)
+                .read(Buf::Input(0))
+                .read(Buf::Input(1))
+                .sizes([s.batch, s.m, s.k, s.n])
+                .sizes([a[0], a[1], a[2], 0, b[0], b[1], b[2], 0])
+        };
+        let threads = caps.lanes();
+        let mut forms = vec![Form {
+            launch: launch("matmul", include_str!("../../shaders/matmul.wgsl"))
+                .constant("THREADS", threads),
+            tile: (4, 4),
+            tiles: threads as usize,
+            width: 1,
+            split: 1,
+            turn: 1,
+        }];
+        let fours = s.k.is_multiple_of(4)
+            && s.n.is_multiple_of(4)
+            && (!self.transpose_a || s.m.is_multiple_of(4));
+        if caps.software && caps.subgroup == 8 && fours {
+            let source = include_str!("../../shaders/matmul_subgroup.wgsl");
+            forms.push(Form {
+                launch: launch("matmul_subgroup", source)
+                    .constant("TRANSPOSE_A", u32::from(self.transpose_a))
+                    .constant("TRANSPOSE_B", u32::from(self.transpose_b)),
+                tile: (16, 32),
+                tiles: 1,
+                width: 4,
+                split: 1,
+                turn: 4,
+            });
+        }
+        if !caps.software && caps.threads >= 256 && s.m * s.n >= 1024 {
+            let tiles = s.batch * s.m.div_ceil(64) * s.n.div_ceil(64);
+            let source = include_str!("../../shaders/matmul_tile.wgsl");
+            forms.push(Form {
+                launch: launch("matmul_tile", source),
+                tile: (64, 64),
+                tiles: 1,
+                width: 1,
+                split: (128 / tiles).clamp(1, (s.k / 256).max(1)),
+                turn: 1,
+            });
+        }
+        forms.reverse();
+        forms
     }
 }
 
@@ -170,38 +245,13 @@ impl OpDef for Matmul {
 
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let s = self.sizes(&io.inputs[0].shape, &io.inputs[1].shape);
-        let no =
-            || Error::Device("matmul: its epilogue has more operands than the device binds".into());
-        if caps.software || caps.threads < 256 || s.m * s.n < 1024 {
-            let threads = if caps.software {
-                8
-            } else {
-                64.min(caps.threads)
-            };
-            let tiles = s.batch * s.m.div_ceil(4) * s.n.div_ceil(4);
-            let d = s.launch("matmul", include_str!("../../shaders/matmul.wgsl"));
-            let d = d
-                .constant("THREADS", threads)
-                .grid(caps.grid(tiles.div_ceil(threads as usize)));
-            return Ok(io.with_epilogue(d, 1).ok_or_else(no)?.into());
-        }
-        // Too few tiles to fill a device: cut the inner dimension, add the parts in a second launch.
-        let tiles = s.batch * s.m.div_ceil(64) * s.n.div_ceil(64);
-        let split = (128 / tiles).clamp(1, (s.k / 256).max(1));
-        let d = s.launch(
-            "matmul_tile",
-            include_str!("../../shaders/matmul_tile.wgsl"),
-        );
-        let d = d
-            .constant("SPLIT", split as u32)
-            .grid(caps.grid(tiles * split));
-        if split == 1 {
-            return Ok(io.with_epilogue(d, 1).ok_or_else(no)?.into());
-        }
-        reduce::in_parts(io, caps, split, reduce::Combine::Sum, |part| {
-            part.with_epilogue(d, 1)
-        })
-        .ok_or_else(no)
+        self.forms(&s, caps)
+            .into_iter()
+            .find_map(|form| form.kernels(&s, io, caps))
+            .ok_or_else(|| {
+                let why = "matmul: its epilogue has more operands than the device binds";
+                Error::Device(why.into())
+            })
     }
 
     fn takes_epilogue(&self) -> bool {

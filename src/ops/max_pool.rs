@@ -86,9 +86,9 @@ impl OpDef for MaxPool {
 
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let (input, output) = (&io.inputs[0].shape, &io.outputs[0].shape);
-        let d = self
-            .windows
-            .geometry(&input[2..], &output[2..])
+        let geometry = self.windows.geometry(&input[2..], &output[2..]);
+        geometry.check("max_pool", caps)?;
+        let d = geometry
             .launch(
                 "max_pool",
                 include_str!("../../shaders/max_pool.wgsl"),

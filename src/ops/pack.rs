@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// See the module.
 #[derive(Debug)]
 pub struct Pack {
-    /// Each value starts at a multiple of this many elements; what lies between is 0.
+    /// Each value starts at a multiple of this many elements, as one after the last would; what lies between is 0.
     pub align: usize,
 }
 
@@ -25,19 +25,19 @@ impl OpDef for Pack {
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
-        let end = inputs
-            .iter()
-            .fold(0usize, |at, i| at.next_multiple_of(self.align) + i.numel());
+        let end = inputs.iter().fold(0usize, |at, i| {
+            (at + i.numel()).next_multiple_of(self.align)
+        });
         Ok(vec![TensorType::new([end], inputs[0].dtype)])
     }
 
     fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
         let (grad, mut at) = (g.grad(0), 0usize);
         let piece = |x: &Tensor| {
-            at = at.next_multiple_of(self.align);
-            at += x.numel();
+            let from = at;
+            at = (at + x.numel()).next_multiple_of(self.align);
             Some(
-                grad.narrow(0, at - x.numel(), x.numel())
+                grad.narrow(0, from, x.numel())
                     .reshape_to(x.shape().clone()),
             )
         };

@@ -2,7 +2,7 @@
 
 use crate::DType;
 use crate::caps::Caps;
-use crate::error::Site;
+use crate::error::{Error, Site};
 use crate::graph::TensorType;
 use crate::kernel::Dispatch;
 use crate::op::OpDef;
@@ -142,6 +142,16 @@ impl Geometry {
             && 2 * w.output[2] <= w.input[2]
     }
 
+    /// An error where a window is too large for one thread.
+    pub fn check(&self, name: &str, caps: &Caps) -> Result<(), Error> {
+        let w = &self.window;
+        let along = |d: usize| match self.adaptive {
+            true => (w.input[d].div_ceil(w.output[d].max(1)) + 1).min(w.input[d]),
+            false => w.kernel[d],
+        };
+        caps.allow_turns(name, (0..3).map(along).product())
+    }
+
     /// The launch of a pooling shader with one thread for each of `n` elements.
     pub fn launch(
         &self,
@@ -275,6 +285,10 @@ macro_rules! methods {
                 #[doc = concat!("The mean of each of as many windows as `sizes` says, which share `x ", $layout, "` evenly.")]
                 #[track_caller]
                 pub fn $avg_to(&self, sizes: [usize; $dims]) -> Tensor {
+                    if sizes == [1; $dims] && self.rank() == $dims + 2 {
+                        let dims: Vec<isize> = (2..$dims + 2).collect();
+                        return self.mean(&dims, true);
+                    }
                     let windows = Windows::Adaptive(sizes.to_vec());
                     self.pooled(stringify!($avg_to), Ok(AvgPool { windows, padding: false }), Site::here())
                 }

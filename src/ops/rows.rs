@@ -39,7 +39,8 @@ impl Rows {
     /// A launch of a shader that goes along rows, each with one thread or one workgroup; its `Params` begin with `rows`,
     /// `n`, `inner`.
     pub fn launch(&self, stem: &'static str, source: &'static str, caps: &Caps) -> Dispatch {
-        let team = !caps.software && self.n >= 32;
+        // Three passes over a row are too long for one thread of some software adapters.
+        let team = self.n >= 32 && (!caps.software || 4 * self.n > caps.iterations);
         let threads = match (team, self.n) {
             (false, _) => caps.lanes(),
             (true, ..128) => 32,

@@ -9,7 +9,7 @@ use crate::graph::TensorType;
 use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
 use crate::ops::gather::{Gather, clamped};
-use crate::ops::reduce::{Combine, Reduce};
+use crate::ops::reduce::{Combine, Reduce, in_parts};
 use crate::ops::rows::Rows;
 use crate::scalar::Expr;
 use crate::shape::Layout;
@@ -118,18 +118,15 @@ impl OpDef for ScatterAdd {
             return self.linked(io, caps, rows, m);
         }
         let count = io.outputs[0].numel();
+        let parts = m.div_ceil(caps.iterations / 2);
+        if parts > 1 {
+            return in_parts(io, caps, parts, Combine::Sum, |part| {
+                part.with_epilogue(self.search(caps, &rows, m, (count, parts), 1), 1)
+            })
+            .ok_or_else(no_kernel);
+        }
         for width in self.like.widths(rows.inner) {
-            let d = Dispatch::new(
-                "scatter_add",
-                include_str!("../../shaders/scatter_add.wgsl"),
-            )
-            .read(Buf::Input(0))
-            .read(Buf::Input(1))
-            .sizes([count / width, rows.n, rows.inner / width, m])
-            .sizes(self.like.strides(m, rows.inner))
-            .words([self.skip()])
-            .constant("THREADS", caps.lanes())
-            .grid(caps.grid((count / width).div_ceil(caps.lanes() as usize)));
+            let d = self.search(caps, &rows, m, (count, 1), width);
             if let Some(d) = io.with_epilogue(d, width) {
                 return Ok(d.into());
             }
@@ -152,11 +149,38 @@ impl ScatterAdd {
         self.like.padding.map_or(u32::MAX, |p| p as u32)
     }
 
+    /// Each thread looks at all indices of a part, `count` elements a part.
+    fn search(
+        &self,
+        caps: &Caps,
+        rows: &Rows,
+        m: usize,
+        (count, parts): (usize, usize),
+        width: usize,
+    ) -> Dispatch {
+        let tasks = parts * count / width;
+        Dispatch::new(
+            "scatter_add",
+            include_str!("../../shaders/scatter_add.wgsl"),
+        )
+        .read(Buf::Input(0))
+        .read(Buf::Input(1))
+        .sizes([tasks, rows.n, rows.inner / width, m])
+        .sizes(self.like.strides(m, rows.inner))
+        .words([self.skip()])
+        .sizes([count / width, m.div_ceil(parts.max(1)), 0, 0])
+        .constant("THREADS", caps.lanes())
+        .grid(caps.grid(tasks.div_ceil(caps.lanes() as usize)))
+    }
+
     /// Lists of the indices that name each row, then sums along them.
     fn linked(&self, io: &GpuIo, caps: &Caps, rows: Rows, m: usize) -> Result<Kernels> {
         // A part keeps a thread busy for microseconds; threads own rows that others pass over.
         let (parts, owners) = if caps.software {
-            (1, 64)
+            (
+                m.div_ceil(caps.iterations / 2),
+                64.max(rows.n * 4 / caps.iterations),
+            )
         } else {
             (m.div_ceil(1024).min(32), 4096)
         };
@@ -188,7 +212,7 @@ impl ScatterAdd {
         // Few rows have long lists: more threads take a group of parts each, and their sums are added.
         let count = io.outputs[0].numel();
         let groups = if caps.software {
-            1
+            parts
         } else {
             (1 << 18) / count.max(1)
         }
@@ -262,24 +286,24 @@ impl ScatterAdd {
         count: usize,
     ) -> Result<Dispatch> {
         let launch = |width: usize| {
+            let vectors = rows.inner / width;
+            // Where threads are few, each makes most of a row: less is spent on finding it.
+            let turns = each * m.div_ceil(parts);
+            let run = if caps.software {
+                (caps.iterations / 2 / turns.max(1)).clamp(1, vectors.max(1))
+            } else {
+                1
+            };
+            let tasks = count / rows.inner.max(1) * vectors.div_ceil(run);
             let d = Dispatch::new(
                 "scatter_add_sum",
                 include_str!("../../shaders/scatter_add_sum.wgsl"),
             )
             .read(Buf::Input(0))
             .write(Buf::Scratch(0))
-            .sizes([
-                count / width,
-                rows.n,
-                rows.inner / width,
-                m,
-                rows.outer,
-                parts,
-                each,
-                0,
-            ])
+            .sizes([tasks, rows.n, vectors, m, rows.outer, parts, each, run])
             .constant("THREADS", caps.lanes())
-            .grid(caps.grid((count / width).div_ceil(caps.lanes() as usize)));
+            .grid(caps.grid(tasks.div_ceil(caps.lanes() as usize)));
             io.with_epilogue(d, width)
         };
         self.like

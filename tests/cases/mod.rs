@@ -3,6 +3,7 @@
 //! Parity, gradient check, the shaders' contract and the benches follow from its rows; it uses nothing but the crate.
 
 mod index;
+pub mod long;
 mod loss;
 mod matmul;
 mod movement;

@@ -1,6 +1,6 @@
 //! Every case on the GPU gives what it gives on the CPU: results and gradients.
 
-use crate::cases::{Case, table};
+use crate::cases::{Case, long, table};
 use crate::common::{
     Pass, cpu, gpu, gpu_default_limits, gpu_few_workgroups, gpu_hardware_kernels, lockstep, worst,
 };
@@ -11,12 +11,16 @@ use wgrad::{Array, Mode, Params, Session, TensorType};
 const SEED: u64 = 1;
 
 fn parity(pass: &Pass) {
+    compare_all(pass, table());
+}
+
+fn compare_all(pass: &Pass, cases: Vec<Case>) {
     let Some(mut session) = pass.open(&Params::new(3)) else {
         return;
     };
     let mut reference = cpu().open(&Params::new(3)).unwrap();
     let faults = Faults::default();
-    for case in table() {
+    for case in cases {
         if let Err(why) = compare(&mut reference, &mut session, &case) {
             faults.add(format!("{} on {}: {why}", case.name, pass.name));
         }
@@ -50,6 +54,11 @@ fn on_the_gpu() {
 #[test]
 fn within_default_limits() {
     parity(&gpu_default_limits());
+}
+
+#[test]
+fn with_long_loops() {
+    compare_all(&gpu(), long::cases());
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn plan(case: &Case, caps: &Caps) -> Result<Plan, wgrad::Error> {
 fn check(d: &Dispatch, caps: &Caps) -> Result<(), String> {
     let text = d.wgsl();
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| e.emit_to_string(&text))?;
-    Validator::new(ValidationFlags::all(), Capabilities::empty())
+    Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
         .validate(&module)
         .map_err(|e| e.emit_to_string(&text))?;
     bindings(&module, d)?;
@@ -144,9 +144,13 @@ fn launches_fit_their_shaders() {
         software: true,
         ..Caps::default()
     };
+    let subgroups = Caps {
+        subgroup: 8,
+        ..software.clone()
+    };
     let mut seen = HashSet::new();
     let mut stems = HashSet::new();
-    for caps in [Caps::default(), software] {
+    for caps in [Caps::default(), software, subgroups] {
         for case in table() {
             let plan = match plan(&case, &caps) {
                 Ok(plan) => plan,

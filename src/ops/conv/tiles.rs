@@ -28,6 +28,7 @@ fn none(name: &str) -> Error {
 impl Gather {
     /// The kernel for it.
     pub fn launch(&self, name: &str, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
+        caps.allow_turns(name, self.b * self.kernel.iter().product::<usize>())?;
         let threads = caps.lanes();
         let cells: Vec<usize> = (0..3)
             .map(|d| self.output[d].div_ceil(self.phases[d]))

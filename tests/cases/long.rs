@@ -1,0 +1,68 @@
+//! Sizes at which a thread's loops would be longer than a software adapter lets them be: it ends a thread after 65,535
+//! turns, and what is not added up is silently missing.
+
+use super::{Case, Fill, Input};
+use wgrad::ops::conv::ConvOptions;
+
+pub fn cases() -> Vec<Case> {
+    let one = |name: &str, shape: &[usize], build: fn(&wgrad::Tensor) -> wgrad::Tensor| {
+        Case::new(name, vec![Input::new(shape)], move |x| build(&x[0]))
+    };
+    vec![
+        one("mean", &[1024, 1024], |x| x.mean(&[], false)),
+        one("mean of columns", &[200_000, 3], |x| x.mean(&[0], false)),
+        one("mean of rows", &[3, 200_000], |x| x.mean(&[1], false)),
+        one("amax", &[3, 200_000], |x| x.amax(&[1], false)),
+        one("argmax", &[2, 200_000], |x| x.argmax(1, false)),
+        one("log_softmax", &[2, 200_000], |x| x.log_softmax(1)),
+        one("logsumexp", &[2, 200_000], |x| x.logsumexp(&[1], false)),
+        one("cat", &[2, 200_000], |x| wgrad::Tensor::cat(&[x, x], 1)),
+        one("pad", &[2, 200_000], |x| x.pad(&[3, 5], 0.5)),
+        one("avg_pool", &[1, 1, 300, 300], |x| {
+            x.adaptive_avg_pool2d([1, 1]).mul_scalar(100.0)
+        }),
+        Case::new(
+            "cross_entropy",
+            vec![
+                Input::new(&[2, 150_000]),
+                Input::filled(&[2], Fill::Below(150_000)),
+            ],
+            |x| x[0].cross_entropy(&x[1]),
+        ),
+        Case::new(
+            "matmul",
+            vec![Input::new(&[1, 140_000]), Input::new(&[140_000, 1])],
+            |x| x[0].matmul(&x[1]).mul_scalar(1e-5),
+        ),
+        Case::new(
+            "matmul",
+            vec![Input::new(&[4, 300_000]), Input::new(&[300_000, 8])],
+            |x| x[0].matmul(&x[1]).mul_scalar(1e-5),
+        ),
+        Case::new(
+            "conv2d",
+            vec![Input::new(&[64, 8, 34, 34]), Input::new(&[3, 8, 3, 3])],
+            |x| {
+                x[0].conv2d(&x[1], None, ConvOptions::default())
+                    .mul_scalar(1e-4)
+            },
+        ),
+        Case::new(
+            "embedding",
+            vec![
+                Input::new(&[2, 5]),
+                Input::filled(&[140_000], Fill::Below(2)),
+            ],
+            |x| x[1].embedding(&x[0], None).mul_scalar(1e-5),
+        ),
+        Case::new(
+            "scatter_add",
+            vec![
+                Input::new(&[3]),
+                Input::filled(&[140_000], Fill::Below(3)),
+                Input::new(&[140_000]),
+            ],
+            |x| x[0].scatter_add(0, &x[1], &x[2].mul_scalar(1e-5)),
+        ),
+    ]
+}
