@@ -2,14 +2,6 @@
 
 override THREADS: u32 = 64u;
 
-struct Params {
-    n: u32,
-    padded: u32, // whether elements on the padding count
-    unused: vec2<u32>,
-    d: Dim, h: Dim, w: Dim,
-    map: array<vec4<u32>, MAP>,
-}
-@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> grad: array<f32>;
 
 @compute @workgroup_size(THREADS)

@@ -1,4 +1,13 @@
-// Where the windows of a pooling lie along one dimension.
+// What the shaders of pooling share: their `Params`, and where windows lie along one dimension.
+
+struct Params {
+    n: u32,
+    padded: u32, // for means: whether elements on the padding count
+    unused: vec2<u32>,
+    d: Dim, h: Dim, w: Dim,
+    map: array<vec4<u32>, MAP>,
+}
+@group(0) @binding(0) var<uniform> p: Params;
 
 struct Dim {
     input: u32, output: u32, kernel: u32, stride: u32,
