@@ -217,28 +217,33 @@ impl OpDef for Matmul {
         if out.is_empty() || s.k == 0 {
             return Ok(());
         }
-        // Blocks of rows and columns, of a size that the number of threads has no part in.
-        let work = s.n * s.k;
-        let rows = (1_000_000 / work.max(1))
-            .next_multiple_of(16)
-            .clamp(16, s.m.next_multiple_of(16));
-        let blocks = s.m.div_ceil(rows);
-        out.par_chunks_mut(s.m * s.n)
-            .enumerate()
-            .for_each(|(batch, out)| {
-                out.par_chunks_mut(rows * s.n)
-                    .enumerate()
-                    .take(blocks)
-                    .for_each(|(block, out)| {
-                        let at = block * rows;
-                        gemm(
-                            (out.len() / s.n, s.k, s.n),
-                            (&a[batch * s.a[2] + at * s.a[0]..], s.a[0], s.a[1]),
-                            (&b[batch * s.b[2]..], s.b[0], s.b[1]),
-                            (out, s.n),
-                            false,
-                        );
-                    });
+        // Blocks of rows and columns of about 2 million products, nearly square: each operand is read few times.
+        let enough = (1 << 21) / s.k;
+        let columns = (enough / s.m.min(64))
+            .next_multiple_of(64)
+            .clamp(128, s.n.max(128));
+        let rows = (enough / columns.min(s.n)).next_multiple_of(16).max(64);
+        let (down, across) = (s.m.div_ceil(rows), s.n.div_ceil(columns));
+        let target = Target(out.as_mut_ptr());
+        (0..s.batch * down * across)
+            .into_par_iter()
+            .for_each(|task| {
+                let (batch, row) = (task / across / down, task / across % down * rows);
+                let column = task % across * columns;
+                let size = (rows.min(s.m - row), s.k, columns.min(s.n - column));
+                let a = (&a[batch * s.a[2] + row * s.a[0]..], s.a[0], s.a[1]);
+                let b = (&b[batch * s.b[2] + column * s.b[1]..], s.b[0], s.b[1]);
+                // SAFETY: blocks lie inside of the output and share no element.
+                unsafe {
+                    gemm_to(
+                        size,
+                        a,
+                        b,
+                        target.at((batch * s.m + row) * s.n + column),
+                        s.n,
+                        false,
+                    )
+                };
             });
         Ok(())
     }
@@ -275,30 +280,62 @@ impl OpDef for Matmul {
     }
 }
 
+/// An output that tasks write disjoint blocks of.
+struct Target(*mut f32);
+// SAFETY: tasks write disjoint elements.
+unsafe impl Sync for Target {}
+
+impl Target {
+    /// # Safety
+    /// `offset` must lie in the output.
+    unsafe fn at(&self, offset: usize) -> *mut f32 {
+        // SAFETY: promised by the caller.
+        unsafe { self.0.add(offset) }
+    }
+}
+
+/// Elements, and the distances of its rows and columns.
+type Matrix<'a> = (&'a [f32], usize, usize);
+
 /// `out (+)= a b` on one thread: (m, k, n); each operand with its row and column strides; `out` row-major.
 pub(crate) fn gemm(
     (m, k, n): (usize, usize, usize),
-    a: (&[f32], usize, usize),
-    b: (&[f32], usize, usize),
-    out: (&mut [f32], usize),
+    a: Matrix,
+    b: Matrix,
+    (out, stride): (&mut [f32], usize),
     add: bool,
 ) {
-    let end = |rows: usize, columns: usize, r: usize, c: usize| (rows - 1) * r + (columns - 1) * c;
+    assert!((m - 1) * stride + n <= out.len());
+    // SAFETY: `out` is borrowed for writing, and its last element is inside.
+    unsafe { gemm_to((m, k, n), a, b, out.as_mut_ptr(), stride, add) }
+}
+
+/// [`gemm`] to memory that may be shared.
+///
+/// # Safety
+/// All elements of the result must be valid for writing, and no other thread may use them.
+unsafe fn gemm_to(
+    (m, k, n): (usize, usize, usize),
+    a: Matrix,
+    b: Matrix,
+    out: *mut f32,
+    stride: usize,
+    add: bool,
+) {
     debug_assert!(m > 0 && k > 0 && n > 0);
-    assert!(
-        end(m, k, a.1, a.2) < a.0.len()
-            && end(k, n, b.1, b.2) < b.0.len()
-            && end(m, n, out.1, 1) < out.0.len()
-    );
-    // SAFETY: the last element of each operand is inside its slice, asserted above, and `out` is borrowed for writing.
+    let fits = |(of, r, c): Matrix, rows: usize, columns: usize| {
+        (rows - 1) * r + (columns - 1) * c < of.len()
+    };
+    assert!(fits(a, m, k) && fits(b, k, n));
+    // SAFETY: the last element of each operand is inside its slice, asserted above; the caller vouches for `out`.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            out.0.as_mut_ptr(),
+            out,
             1,
-            out.1 as isize,
+            stride as isize,
             add,
             a.0.as_ptr(),
             a.2 as isize,
