@@ -13,6 +13,7 @@ use std::path::Path;
 const COUNTERS: &str = "num_batches_tracked";
 const UPDATES: &str = "updates";
 const MICRO_STEP: &str = "micro_step";
+const ACCUMULATED: &str = "accumulated";
 const RATE: &str = "learning_rate.";
 
 impl Session {
@@ -48,6 +49,7 @@ impl Session {
         let mut metadata = BTreeMap::from([
             (UPDATES.to_owned(), self.updates().to_string()),
             (MICRO_STEP.to_owned(), self.micro_step().to_string()),
+            (ACCUMULATED.to_owned(), self.accumulated().to_string()),
         ]);
         for (group, rate) in self.learning_rates() {
             metadata.insert(format!("{RATE}{group}"), rate.to_string());
@@ -65,6 +67,10 @@ impl Session {
         let file = Reader::open(path)?;
         let updates = number(&file, UPDATES)?;
         let micro_step = number(&file, MICRO_STEP)?;
+        let accumulated = match file.metadata().contains_key(ACCUMULATED) {
+            true => number(&file, ACCUMULATED)?,
+            false => 0,
+        };
         let mut rates: BTreeMap<usize, f64> = BTreeMap::new();
         for key in file.metadata().keys() {
             let group = key.strip_prefix(RATE).and_then(|g| g.parse().ok());
@@ -75,6 +81,7 @@ impl Session {
         let states = self.optimizer_states();
         self.read_from(&file, &states)?;
         self.set_counts(updates, micro_step);
+        self.set_accumulated(accumulated);
         self.learning_rates().extend(rates);
         Ok(())
     }

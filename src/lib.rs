@@ -11,6 +11,7 @@ pub mod device;
 pub mod dtype;
 pub mod error;
 pub mod fused;
+pub mod glob;
 pub mod graph;
 mod host;
 pub mod kernel;

@@ -193,7 +193,7 @@ mod tests {
             // 100 (0.2 / 1e-7 + 0.4) / 2
             (mean_absolute_percentage_error, 1.000_000_2e8),
             // (ln 1.2² + ln(1.6 / 2)²) / 2
-            (mean_squared_logarithmic_error, 0.041_517_38),
+            (mean_squared_logarithmic_error, 0.041_517_1),
             // (1.2 + 0.4) / 2, their squares
             (hinge, 0.8),
             (squared_hinge, 0.8),
@@ -206,7 +206,7 @@ mod tests {
             // -ln 0.6
             (kl_divergence, 0.510_824_1),
             // (ln cosh 0.2 + ln cosh 0.4) / 2
-            (log_cosh, 0.048_932_8),
+            (log_cosh, 0.048_910_78),
         ];
         let got = eval(|g: &Trace| {
             let t = g.constant(Array::vector(vec![0.0f32, 1.0]));
