@@ -71,12 +71,10 @@ fn plateau(case: &Case, base: f64) -> Result<Vec<f64>> {
         Some("abs") => Threshold::Absolute(number("threshold")),
         _ => Threshold::Relative(number("threshold")),
     };
-    let mut plateau = Plateau {
-        threshold,
-        cooldown: case.int("cooldown") as u64,
-        min_lr: number("min_lr"),
-        ..Plateau::new(mode, number("factor"), case.int("patience") as u64)?
-    };
+    let mut plateau = Plateau::new(mode, number("factor"), case.int("patience") as u64)?;
+    plateau.threshold = threshold;
+    plateau.cooldown = case.int("cooldown") as u64;
+    plateau.min_lr = number("min_lr");
     let next = |lr: &mut f64, metric: f64| {
         let now = *lr;
         *lr = plateau.step(metric, now);
