@@ -5,7 +5,7 @@ pub mod array;
 mod atomic;
 pub mod autodiff;
 pub mod caps;
-mod checkpoint;
+pub mod checkpoint;
 pub mod data;
 pub mod device;
 pub mod dtype;

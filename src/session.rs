@@ -369,8 +369,8 @@ impl Session {
             self.updates += u64::from(compiled.updates);
             if f.micro_steps > 1 {
                 self.accumulated = if whole { 0 } else { self.accumulated + 1 };
-                self.apply_next = false;
             }
+            self.apply_next = false;
         }
         Ok(Pending {
             ticket,

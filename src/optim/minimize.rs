@@ -45,6 +45,16 @@ impl Default for MinimizeOptions {
     }
 }
 
+impl MinimizeOptions {
+    /// The learning rates that the parameter groups start with, by index: 0 is the optimizer's.
+    pub fn rates(&self, optimizer: &dyn Optimizer) -> Vec<(usize, f64)> {
+        let first = (0, optimizer.learning_rate());
+        std::iter::once(first)
+            .chain(groups::rates(&self.groups))
+            .collect()
+    }
+}
+
 /// What [`Trace::minimize_with`] knows of a step; what a function does not return is not computed.
 pub struct Minimized {
     /// The global norm of the gradient before it was scaled, `[]`: what `clip_grad_norm_` returns. 0 in runs that only
@@ -139,8 +149,10 @@ impl Trace {
             }
         }
         let norm = self.shape_gradients(&mut runs, options);
-        self.learning_rate(0, optimizer.learning_rate());
-        groups::rates(&options.groups).for_each(|(group, rate)| self.learning_rate(group, rate));
+        let rates = options.rates(optimizer);
+        rates
+            .into_iter()
+            .for_each(|(group, rate)| self.learning_rate(group, rate));
         for run in &runs {
             let new = optimizer.update(&Update {
                 trace: self,
