@@ -1,6 +1,6 @@
 //! Adadelta, as `torch.optim.Adadelta`.
 
-use super::{Optimizer, Update, mean_square, not_negative, shares};
+use super::{Optimizer, Update, mean_square, not_negative, shares, shown};
 use crate::tensor::Tensor;
 
 /// `torch.optim.Adadelta` (Zeiler, 2012).
@@ -39,7 +39,7 @@ impl Optimizer for Adadelta {
 
     fn check(&self) -> Result<(), String> {
         shares(&[("rho", self.rho)])?;
-        not_negative(&[("eps", f64::from(self.eps))])
+        not_negative(&[("eps", shown(self.eps))])
     }
 
     fn update(&self, u: &Update) -> Tensor {

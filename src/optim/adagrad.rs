@@ -1,6 +1,6 @@
 //! Adagrad, as `torch.optim.Adagrad`.
 
-use super::{Optimizer, Update, not_negative};
+use super::{Optimizer, Update, not_negative, shown};
 use crate::tensor::Tensor;
 
 /// `torch.optim.Adagrad` (Duchi et al., 2011).
@@ -45,9 +45,9 @@ impl Optimizer for Adagrad {
             ("lr_decay", self.lr_decay),
             (
                 "initial_accumulator_value",
-                f64::from(self.initial_accumulator_value),
+                shown(self.initial_accumulator_value),
             ),
-            ("eps", f64::from(self.eps)),
+            ("eps", shown(self.eps)),
         ])
     }
 

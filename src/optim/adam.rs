@@ -1,7 +1,7 @@
 //! Adam and AdamW, as `torch.optim.Adam` and `torch.optim.AdamW`.
 
 use super::{
-    Optimizer, Update, correction, lerp, mean_square, not_negative, root_correction, shares,
+    Optimizer, Update, correction, lerp, mean_square, not_negative, root_correction, shares, shown,
 };
 use crate::tensor::Tensor;
 
@@ -86,5 +86,5 @@ impl Optimizer for Adam {
 /// Check what the relatives of Adam share.
 pub(super) fn check_betas((beta1, beta2): (f64, f64), eps: f32) -> Result<(), String> {
     shares(&[("beta 1", beta1), ("beta 2", beta2)])?;
-    not_negative(&[("eps", f64::from(eps))])
+    not_negative(&[("eps", shown(eps))])
 }

@@ -3,7 +3,7 @@
 //! Parameters begin at multiples of a block of 64 elements. A small constant says of each block which class its parameter
 //! is of: group, decay, penalties. An update reads it once for each block.
 
-use super::{not_negative, shares};
+use super::{not_negative, shares, shown};
 use crate::array::Array;
 use crate::error::Site;
 use crate::glob;
@@ -94,12 +94,12 @@ pub(super) fn classes(
     for g in groups {
         let numbers = [
             ("learning rate", g.lr.unwrap_or(0.0)),
-            ("weight decay", f64::from(g.weight_decay.unwrap_or(0.0))),
+            ("weight decay", shown(g.weight_decay.unwrap_or(0.0))),
         ];
         not_negative(&numbers).map_err(|e| format!("the group '{}' {e}", g.pattern))?;
     }
     for p in penalties {
-        let numbers = [("l1", f64::from(p.l1)), ("l2", f64::from(p.l2))];
+        let numbers = [("l1", shown(p.l1)), ("l2", shown(p.l2))];
         not_negative(&numbers).map_err(|e| format!("the penalty of '{}' {e}", p.pattern))?;
     }
     let patterns = groups.iter().map(|g| &g.pattern);

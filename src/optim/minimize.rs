@@ -1,7 +1,7 @@
 //! `minimize`: gradients, penalties, clipping, accumulation, the update, averages: all in the plan.
 
 use super::groups::{self, Blocks, Class, ParamGroup, Penalty};
-use super::{Optimizer, Slot, Update, not_negative, slot};
+use super::{Optimizer, Slot, Update, not_negative, shown, slot};
 use crate::error::{Error, Site};
 use crate::graph::{OfUpdate, Scalar, StateRange, TensorType};
 use crate::scalar::Expr;
@@ -271,7 +271,7 @@ impl Trace {
 fn check(optimizer: &dyn Optimizer, options: &MinimizeOptions) -> Result<(), String> {
     not_negative(&[
         ("learning rate", optimizer.learning_rate()),
-        ("weight decay", f64::from(optimizer.weight_decay())),
+        ("weight decay", shown(optimizer.weight_decay())),
     ])?;
     optimizer.check()?;
     for (name, clip) in [

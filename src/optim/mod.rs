@@ -172,6 +172,11 @@ fn root_correction(u: &Update, beta: f64) -> Tensor {
     })
 }
 
+/// `x` as it was written, without what `f64` adds to it: for messages.
+fn shown(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::NAN)
+}
+
 /// Check that named numbers are 0 or more.
 fn not_negative(numbers: &[(&str, f64)]) -> Result<(), String> {
     let bad = |(_, x): &&(&str, f64)| !(x.is_finite() && *x >= 0.0);

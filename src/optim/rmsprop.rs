@@ -1,6 +1,6 @@
 //! RMSprop, as `torch.optim.RMSprop`.
 
-use super::{Optimizer, Update, lerp, mean_square, not_negative, shares};
+use super::{Optimizer, Update, lerp, mean_square, not_negative, shares, shown};
 use crate::tensor::Tensor;
 
 /// `torch.optim.RMSprop` (Hinton, 2012), with momentum and its centered form (Graves, 2013).
@@ -45,7 +45,7 @@ impl Optimizer for RmsProp {
 
     fn check(&self) -> Result<(), String> {
         shares(&[("alpha", self.alpha)])?;
-        let (eps, momentum) = (f64::from(self.eps), f64::from(self.momentum));
+        let (eps, momentum) = (shown(self.eps), shown(self.momentum));
         not_negative(&[("eps", eps), ("momentum", momentum)])
     }
 

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent, as `torch.optim.SGD`.
 
-use super::{Optimizer, Update, not_negative};
+use super::{Optimizer, Update, not_negative, shown};
 use crate::tensor::Tensor;
 
 /// `torch.optim.SGD`: with momentum, dampening, Nesterov's form, L2 decay.
@@ -41,7 +41,7 @@ impl Optimizer for Sgd {
     }
 
     fn check(&self) -> Result<(), String> {
-        not_negative(&[("momentum", f64::from(self.momentum))])?;
+        not_negative(&[("momentum", shown(self.momentum))])?;
         if self.nesterov && (self.momentum == 0.0 || self.dampening != 0.0) {
             return Err("takes nesterov with a momentum and no dampening only".to_owned());
         }
