@@ -212,7 +212,7 @@ impl Tensor {
         if self.is_poisoned() || target.is_poisoned() {
             return self.trace().poison();
         }
-        let labels = target.dtype() == DType::I32 && target.shape()[..] == self.shape()[..1];
+        let labels = target.dtype() == DType::I32 && target.shape()[..] == [self.size(0)];
         if self.rank() != 2 || !labels {
             return wrong(format!(
                 "{} with targets {}: takes scores f32 [n, classes] and labels i32 [n]",
