@@ -4,16 +4,48 @@ use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::graph::TensorType;
 use crate::session::Session;
-use crate::state::{State, StateKind};
+use crate::state::{AVERAGE, State, StateKind};
 use crate::weights::{self, Reader};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 /// Counters that PyTorch's batch norm keeps and nothing here needs.
 const COUNTERS: &str = "num_batches_tracked";
 const UPDATES: &str = "updates";
 const MICRO_STEP: &str = "micro_step";
+const ACCUMULATED: &str = "accumulated";
 const RATE: &str = "learning_rate.";
+
+/// What became of each name in [`Session::load_partial`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// States that have the file's values.
+    pub loaded: Vec<String>,
+    /// States that the file holds in another shape or dtype, with both: left as they were.
+    pub mismatched: Vec<String>,
+    /// States that the file does not hold: left as they were.
+    pub kept: Vec<String>,
+    /// Names of the file that the model has not.
+    pub unexpected: Vec<String>,
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.loaded.len() + self.mismatched.len() + self.kept.len();
+        write!(f, "loaded {} of {all}", self.loaded.len())?;
+        for (title, names) in [
+            ("skipped, of another shape", &self.mismatched),
+            ("left as they were", &self.kept),
+            ("in the file alone", &self.unexpected),
+        ] {
+            if !names.is_empty() {
+                write!(f, "\n  {title}: {}", names.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Session {
     /// Write parameters and buffers to a safetensors file, in PyTorch's names and layouts: `load_state_dict` takes them.
@@ -39,6 +71,71 @@ impl Session {
         self.read_from(&file, &states)
     }
 
+    /// Read what fits of a safetensors file, for transfer: states of this model that the file holds in their shape and
+    /// dtype. The rest stays as it is; the report says what became of each.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where nothing fits; [`Error::File`] and [`Error::Io`] for files that are not whole. The session
+    /// is then as it was.
+    pub fn load_partial(&mut self, path: impl AsRef<Path>) -> Result<LoadReport> {
+        let states = self.params().root().list();
+        let file = Reader::open(path)?;
+        let mut report = LoadReport::default();
+        let mut values = Vec::new();
+        for s in &states {
+            let path = s.path.to_string();
+            let Some(shape) = file.shape(&path) else {
+                report.kept.push(path);
+                continue;
+            };
+            let is = TensorType::new(s.shape.clone(), s.dtype);
+            if *shape != s.shape {
+                let line = format!("{path}: the model has {}, the file {shape}", is.shape);
+                report.mismatched.push(line);
+                continue;
+            }
+            let value = file.read(&path)?;
+            if value.dtype() != s.dtype {
+                let came = TensorType::of(&value);
+                let line = format!("{path}: the model has {is}, the file {came}");
+                report.mismatched.push(line);
+                continue;
+            }
+            report.loaded.push(path.clone());
+            values.push((path, value));
+        }
+        let unknown = |name: &&String| states.iter().all(|s| *s.path != ***name);
+        report.unexpected = file.names().iter().filter(unknown).cloned().collect();
+        if values.is_empty() {
+            return Err(Error::argument(format!(
+                "{}: nothing in it fits this model\n{report}",
+                file.path().display()
+            )));
+        }
+        for (path, value) in &values {
+            self.set(path, value)?;
+        }
+        Ok(report)
+    }
+
+    /// As [`Session::save`], with the moving averages of weights in place of the weights, where they are kept.
+    ///
+    /// # Errors
+    /// As [`Session::save`].
+    pub fn save_average(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let states = self.params().root().list();
+        let average = |s: &State| self.params().get(&format!("{AVERAGE}/{}", s.path));
+        let sources: Vec<State> = states
+            .iter()
+            .map(|s| average(s).unwrap_or_else(|| s.clone()))
+            .collect();
+        let values = self.get_all(&sources)?;
+        let paths = states.iter().map(|s| s.path.to_string());
+        let named: Vec<(String, Array)> = paths.zip(values).collect();
+        let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+        weights::write(path.as_ref(), &named, &metadata)
+    }
+
     /// Write what optimizers keep, the counts of updates and of runs, and the learning rates to a safetensors file: with
     /// the weights, all that training needs to go on to the same bits.
     ///
@@ -48,6 +145,7 @@ impl Session {
         let mut metadata = BTreeMap::from([
             (UPDATES.to_owned(), self.updates().to_string()),
             (MICRO_STEP.to_owned(), self.micro_step().to_string()),
+            (ACCUMULATED.to_owned(), self.accumulated().to_string()),
         ]);
         for (group, rate) in self.learning_rates() {
             metadata.insert(format!("{RATE}{group}"), rate.to_string());
@@ -65,6 +163,10 @@ impl Session {
         let file = Reader::open(path)?;
         let updates = number(&file, UPDATES)?;
         let micro_step = number(&file, MICRO_STEP)?;
+        let accumulated = match file.metadata().contains_key(ACCUMULATED) {
+            true => number(&file, ACCUMULATED)?,
+            false => 0,
+        };
         let mut rates: BTreeMap<usize, f64> = BTreeMap::new();
         for key in file.metadata().keys() {
             let group = key.strip_prefix(RATE).and_then(|g| g.parse().ok());
@@ -75,6 +177,7 @@ impl Session {
         let states = self.optimizer_states();
         self.read_from(&file, &states)?;
         self.set_counts(updates, micro_step);
+        self.set_accumulated(accumulated);
         self.learning_rates().extend(rates);
         Ok(())
     }

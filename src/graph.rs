@@ -114,6 +114,8 @@ pub enum Scalar {
     MicroStep,
     /// Learning rate of a parameter group.
     LearningRate(usize),
+    /// Micro-steps whose gradients have been accumulated since the last update, `f32`.
+    Accumulated,
     /// A function of the number of this update.
     OfUpdate(OfUpdate),
 }
@@ -165,6 +167,7 @@ impl fmt::Debug for Scalar {
             Self::SeedLow => f.write_str("seed_low"),
             Self::SeedHigh => f.write_str("seed_high"),
             Self::MicroStep => f.write_str("micro_step"),
+            Self::Accumulated => f.write_str("accumulated"),
             Self::LearningRate(group) => write!(f, "learning_rate.{group}"),
             Self::OfUpdate(f_) => write!(f, "{}{:?}", f_.name, f_.args),
         }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Scalar, TensorType};
 use crate::host;
 use crate::plan::{Memory, Plan};
-use crate::state::{self, Params, State};
+use crate::state::{self, Params, State, StateKind};
 use crate::tensor::{InputRange, LayerCall, Tensor, Trace, Traced};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ pub enum Mode {
     Train,
     /// Nothing changes.
     Eval,
+    /// As [`Mode::Eval`], with the moving averages of the weights in place of the weights, where
+    /// [`MinimizeOptions::ema`](crate::optim::MinimizeOptions::ema) keeps them.
+    EvalAverage,
 }
 
 /// A device, the states that live on it, and what a run needs besides its arguments: step and learning rates.
@@ -32,6 +35,9 @@ pub struct Session {
     written: usize,
     micro_step: u32,
     updates: u64,
+    accumulated: u32,
+    apply_next: bool,
+    placement: u64,
     rates: BTreeMap<usize, f64>,
     upload: Vec<u32>,
     memory_limit: Option<u64>,
@@ -43,12 +49,18 @@ pub struct Function<'f> {
     mode: Mode,
     plans: Vec<Compiled>,
     compiled: usize,
+    /// Micro-steps whose gradients make an update.
+    micro_steps: usize,
 }
 
 type Body<'f> = Box<dyn Fn(&Trace, &[Tensor]) -> Vec<Tensor> + Send + 'f>;
 
 struct Compiled {
     inputs: Vec<TensorType>,
+    /// Whether it accumulates gradients only.
+    accumulates: bool,
+    /// Which placement of optimizer slots it was made for.
+    placement: u64,
     id: PlanId,
     plan: Arc<Plan>,
     ranges: Vec<InputRange>,
@@ -104,6 +116,9 @@ impl Session {
             written: 0,
             micro_step: 0,
             updates: 0,
+            accumulated: 0,
+            apply_next: false,
+            placement: 0,
             rates: BTreeMap::new(),
             upload: Vec::new(),
             memory_limit,
@@ -134,9 +149,16 @@ impl Session {
             self.device.segment(index, segment)?;
         }
         let states = self.params.all();
-        for s in &states[self.written..] {
+        for s in states.get(self.written..).unwrap_or_default() {
+            let source = s.starts_as.as_ref();
+            let source = source.and_then(|path| states.iter().find(|s| s.path == *path));
+            let copy = match source {
+                Some(source) => pollster::block_on(self.device.read_states(&[source.range]))?,
+                None => Vec::new(),
+            };
+            let words = copy.first().map_or(s.init.words(), Vec::as_slice);
             if s.range.len > 0 {
-                self.device.write_state(s.range, s.init.words())?;
+                self.device.write_state(s.range, words)?;
             }
         }
         self.written = states.len();
@@ -158,38 +180,96 @@ impl Session {
             mode,
             plans: Vec::new(),
             compiled: 0,
+            micro_steps: 1,
         };
-        self.plan_for(&mut function, inputs)?;
+        self.plan_for(&mut function, inputs, false)?;
         Ok(function)
     }
 
-    /// The index of the function's plan for `inputs`, compiled if there is none.
-    fn plan_for(&mut self, f: &mut Function, inputs: &[TensorType]) -> Result<()> {
-        if let Some(at) = f.plans.iter().position(|p| p.inputs == inputs) {
+    /// Have the function's plan for `inputs` be its last, compiled if there is none.
+    fn plan_for(
+        &mut self,
+        f: &mut Function,
+        inputs: &[TensorType],
+        accumulates: bool,
+    ) -> Result<()> {
+        if self.params.misplaced() {
+            self.lift_slots()?;
+        }
+        let placement = self.placement;
+        let device = &mut self.device;
+        f.plans.retain(|p| {
+            let stays = p.placement == placement || f.mode == Mode::Eval;
+            if !stays {
+                device.unload(p.id);
+            }
+            stays
+        });
+        let fits = |p: &Compiled| p.inputs == inputs && p.accumulates == accumulates;
+        if let Some(at) = f.plans.iter().position(fits) {
             f.plans[at..].rotate_left(1); // the last one is the one in use
             return Ok(());
         }
         if f.plans.len() == PLANS {
             self.device.unload(f.plans.remove(0).id);
         }
+        let mut traced = self.trace(f, inputs, accumulates)?;
+        if self.params.misplaced() {
+            self.lift_slots()?;
+            traced = self.trace(f, inputs, accumulates)?;
+        }
+        for (group, rate) in &traced.learning_rates {
+            self.rates.entry(*group).or_insert(*rate);
+        }
+        f.micro_steps = traced.micro_steps;
+        let compiled = self.load_plan(traced, inputs, accumulates)?;
+        f.plans.push(compiled);
+        f.compiled += 1;
+        Ok(())
+    }
+
+    fn trace(&self, f: &Function, inputs: &[TensorType], accumulates: bool) -> Result<Traced> {
         let trace = Trace::new(&self.params, f.mode == Mode::Train);
+        if f.mode == Mode::EvalAverage {
+            let average = |s: &State| s.path.starts_with(&format!("{}/", state::AVERAGE));
+            if !self.params.all().iter().any(average) {
+                return Err(Error::argument(
+                    "Mode::EvalAverage: no averages of weights are kept: compile a training function with \
+                     MinimizeOptions::ema first",
+                ));
+            }
+            trace.use_averages();
+        }
+        if accumulates {
+            trace.accumulate_only();
+        }
         let arguments: Vec<Tensor> = inputs.iter().map(|ty| trace.input(ty.clone())).collect();
         self.params.seal(f.compiled > 0);
         let outputs = (f.trace)(&trace, &arguments);
         self.params.seal(false);
         state::check(&self.params)?;
         drop(arguments);
-        let traced = trace.finish(&outputs)?;
-        for (group, rate) in &traced.learning_rates {
-            self.rates.entry(*group).or_insert(*rate);
-        }
-        let compiled = self.load_plan(traced, inputs)?;
-        f.plans.push(compiled);
-        f.compiled += 1;
+        trace.finish(&outputs)
+    }
+
+    /// Take the values of optimizer slots to the host, from where the next traces take them to their new places.
+    fn lift_slots(&mut self) -> Result<()> {
+        let mut slots = self.params.all();
+        slots.retain(|s| s.kind == StateKind::Optimizer);
+        let values = self.get_all(&slots)?;
+        let paths = slots.into_iter().map(|s| s.path);
+        self.params.lift_slots(paths.zip(values).collect());
+        self.sync()?;
+        self.placement += 1;
         Ok(())
     }
 
-    fn load_plan(&mut self, traced: Traced, inputs: &[TensorType]) -> Result<Compiled> {
+    fn load_plan(
+        &mut self,
+        traced: Traced,
+        inputs: &[TensorType],
+        accumulates: bool,
+    ) -> Result<Compiled> {
         let plan = Arc::new(Plan::compile(traced.graph, self.device.caps())?);
         let memory = plan.memory(&self.params.segments(), self.device.caps());
         if self
@@ -213,6 +293,8 @@ impl Session {
             .any(|(s, _)| matches!(s, Scalar::LearningRate(_)));
         Ok(Compiled {
             inputs: inputs.to_vec(),
+            accumulates,
+            placement: self.placement,
             id,
             plan,
             ranges: traced.ranges,
@@ -260,7 +342,8 @@ impl Session {
     pub fn submit(&mut self, f: &mut Function, inputs: &[&Array]) -> Result<Pending> {
         let types: Vec<TensorType> = inputs.iter().map(|a| TensorType::of(a)).collect();
         f.check(&types)?;
-        self.plan_for(f, &types)?;
+        let whole = self.accumulated as usize + 1 >= f.micro_steps || self.apply_next;
+        self.plan_for(f, &types, f.mode == Mode::Train && !whole)?;
         let Some(compiled) = f.plans.last() else {
             return Err(Error::argument("the function has no plan"));
         };
@@ -284,6 +367,10 @@ impl Session {
         if f.mode == Mode::Train {
             self.micro_step = self.micro_step.wrapping_add(1);
             self.updates += u64::from(compiled.updates);
+            if f.micro_steps > 1 {
+                self.accumulated = if whole { 0 } else { self.accumulated + 1 };
+            }
+            self.apply_next = false;
         }
         Ok(Pending {
             ticket,
@@ -321,6 +408,7 @@ impl Session {
             Scalar::SeedLow => seed as u32,
             Scalar::SeedHigh => (seed >> 32) as u32,
             Scalar::MicroStep => self.micro_step,
+            Scalar::Accumulated => (self.accumulated as f32).to_bits(),
             Scalar::LearningRate(group) => (self.learning_rate_of(group) as f32).to_bits(),
             Scalar::OfUpdate(f) => ((f.value)(self.updates + 1, f.args) as f32).to_bits(),
         }
@@ -342,6 +430,22 @@ impl Session {
         self.micro_step = micro_step;
     }
 
+    /// Micro-steps whose gradients have been accumulated since the last update.
+    pub fn accumulated(&self) -> u32 {
+        self.accumulated
+    }
+
+    /// Continue with this many micro-steps accumulated, as after a stop.
+    pub(crate) fn set_accumulated(&mut self, n: u32) {
+        self.accumulated = n;
+    }
+
+    /// Have the next run of a function that accumulates gradients make the update, however few there are: for the end of
+    /// an epoch.
+    pub fn apply_next(&mut self) {
+        self.apply_next = true;
+    }
+
     /// The learning rate of the first parameter group.
     pub fn learning_rate(&self) -> f64 {
         self.learning_rate_of(0)
@@ -352,8 +456,20 @@ impl Session {
         &mut self.rates
     }
 
-    fn learning_rate_of(&self, group: usize) -> f64 {
+    /// The learning rate of a parameter group: 0 is that of the optimizer, others count from 1 in the order of
+    /// [`MinimizeOptions::groups`](crate::optim::MinimizeOptions::groups); 0.0 before a function with it is compiled.
+    pub fn learning_rate_of(&self, group: usize) -> f64 {
         self.rates.get(&group).copied().unwrap_or(0.0)
+    }
+
+    /// Set the learning rate of a parameter group, from the next run on.
+    pub fn set_learning_rate_of(&mut self, group: usize, rate: f64) {
+        self.rates.insert(group, rate);
+    }
+
+    /// The parameter groups that have learning rates of their own, with those rates.
+    pub fn rates(&self) -> Vec<(usize, f64)> {
+        self.rates.iter().map(|(g, r)| (*g, *r)).collect()
     }
 
     /// Set the learning rate of the first parameter group, from the next run on.

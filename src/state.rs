@@ -6,6 +6,7 @@
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result, Site};
+use crate::glob;
 use crate::graph::StateRange;
 use crate::shape::Shape;
 use std::collections::HashMap;
@@ -16,6 +17,9 @@ pub const ALIGN: usize = 64;
 
 /// Most elements of a segment: WebGPU's default binding limit of 128 MiB.
 pub const SEGMENT: usize = (128 << 20) / DType::SIZE;
+
+/// The slot that holds the moving average of the weights.
+pub(crate) const AVERAGE: &str = "ema";
 
 const TOO_LARGE: &str = "is larger than the 128 MiB that one binding may cover";
 
@@ -45,6 +49,8 @@ pub struct State {
     pub range: StateRange,
     /// Its first value.
     pub init: Arc<Array>,
+    /// The state whose value it starts with, in place of `init`.
+    pub starts_as: Option<Arc<str>>,
     /// For parameters: whether training changes it.
     pub trainable: bool,
 }
@@ -67,6 +73,19 @@ struct Store {
     segments: Vec<Segment>,
     error: Option<Error>,
     sealed: bool,
+    /// Values of slots that wait for their parameters to be trained again.
+    carried: HashMap<Arc<str>, Arc<Array>>,
+    /// Whether the slots no longer lie as the trainable parameters do.
+    misplaced: bool,
+}
+
+/// What the slots of an optimizer start with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum SlotInit {
+    /// Every element this.
+    Fill(f32),
+    /// The values of the parameters.
+    Copy,
 }
 
 /// The parameters of a model and all other state, by path. A clone is the same store; [`Params::at`] goes to a layer.
@@ -91,7 +110,6 @@ pub struct Param {
     pub path: Arc<str>,
     /// Its shape.
     pub shape: Shape,
-    index: usize,
 }
 
 impl Params {
@@ -188,44 +206,86 @@ impl Params {
             kind,
             range,
             init: Arc::new(value),
+            starts_as: None,
             trainable: kind == StateKind::Parameter,
         });
-        Param {
-            index: store.states.len() - 1,
-            path,
-            shape,
-        }
+        Param { path, shape }
     }
 
-    /// The slot `slot` of an optimizer for consecutive parameters: zeros at first, laid out as they are.
-    pub(crate) fn slots(&self, slot: &str, of: &[State]) -> StateRange {
+    /// The slot `slot` of an optimizer for consecutive parameters, laid out as they are.
+    pub(crate) fn slots(&self, slot: &str, of: &[State], init: SlotInit) -> StateRange {
         let mut store = self.lock();
         let path = |s: &State| -> Arc<str> { format!("{slot}/{}", s.path).into() };
-        if let Some(&first) = of.first().and_then(|s| store.by_path.get(&path(s))) {
+        let base = of.first().map_or(0, |s| s.range.offset);
+        let known: Vec<Option<StateRange>> = of
+            .iter()
+            .map(|s| store.by_path.get(&path(s)).map(|&i| store.states[i].range))
+            .collect();
+        if let Some(&Some(first)) = known.first() {
+            let in_order = of.iter().zip(&known).all(|(s, at)| {
+                at.is_some_and(|at| {
+                    at.segment == first.segment
+                        && at.offset - first.offset.min(at.offset) == s.range.offset - base
+                })
+            });
+            store.misplaced |= !in_order;
             return StateRange {
                 len: span(of),
-                ..store.states[first].range
+                ..first
             };
         }
         let range = store.allocate(StateKind::Optimizer, slot, span(of));
-        let base = of.first().map_or(0, |s| s.range.offset);
+        if known.iter().any(Option::is_some) {
+            // All are placed anew and the trace is repeated: until then, any range will do.
+            store.misplaced = true;
+            return range;
+        }
         for s in of {
-            let init = Arc::new(Array::zeros(s.shape.clone()));
+            let path = path(s);
+            let carried = store.carried.remove(&path);
+            let copied = init == SlotInit::Copy && carried.is_none();
+            let fill = match init {
+                SlotInit::Fill(value) => value,
+                SlotInit::Copy => 0.0,
+            };
+            let zeros = || Arc::new(Array::full(s.shape.clone(), fill));
             let at = StateRange {
                 segment: range.segment,
                 offset: range.offset + s.range.offset - base,
                 len: s.range.len,
             };
             store.insert(State {
-                path: path(s),
+                path,
                 range: at,
-                init,
+                init: carried.unwrap_or_else(zeros),
+                starts_as: copied.then(|| s.path.clone()),
                 kind: StateKind::Optimizer,
                 trainable: false,
                 ..s.clone()
             });
         }
         range
+    }
+
+    /// Whether the slots of optimizers must be placed anew: the trainable parameters are others than when they were.
+    pub(crate) fn misplaced(&self) -> bool {
+        self.lock().misplaced
+    }
+
+    /// Forget where the slots of optimizers lie and keep `values` of them, until their parameters are trained again.
+    pub(crate) fn lift_slots(&self, values: Vec<(Arc<str>, Array)>) {
+        let mut store = self.lock();
+        let values = values.into_iter().map(|(path, v)| (path, Arc::new(v)));
+        store.carried.extend(values);
+        store.states.retain(|s| s.kind != StateKind::Optimizer);
+        let paths = store.states.iter().enumerate();
+        store.by_path = paths.map(|(i, s)| (s.path.clone(), i)).collect();
+        for s in &mut store.segments {
+            if s.kind == StateKind::Optimizer {
+                s.len = 0;
+            }
+        }
+        store.misplaced = false;
     }
 
     /// Every state, in the order of creation.
@@ -250,22 +310,72 @@ impl Params {
 
     /// The state of a handle.
     pub fn state(&self, param: &Param) -> State {
-        self.lock().states[param.index].clone()
+        let store = self.lock();
+        let at = store.by_path.get(&param.path).copied();
+        store.states[at.unwrap_or_default()].clone()
     }
 
     /// Whether training changes the parameters below this handle's path.
     pub fn set_trainable(&self, trainable: bool) {
         let prefix = format!("{}.", self.prefix);
-        let mut store = self.lock();
-        for s in store
-            .states
-            .iter_mut()
-            .filter(|s| s.kind == StateKind::Parameter)
-        {
-            if self.prefix.is_empty() || s.path.starts_with(&prefix) || *s.path == *self.prefix {
-                s.trainable = trainable;
-            }
+        self.mark(trainable, |path| {
+            self.prefix.is_empty() || path.starts_with(&prefix) || *path == *self.prefix
+        });
+    }
+
+    /// Keep training from changing the parameters that `pattern` stands for, as `requires_grad_(False)`, and return how
+    /// many they are. They cost no gradient, no memory of the optimizer and no backward step that only they need. Paths
+    /// are from the root: `encoder`, `*.bias`, `layers.{0,1}.*`, as [`crate::glob::matches`] reads them.
+    ///
+    /// It may be called between runs: training functions are compiled anew, what optimizers keep of the others is carried
+    /// over, and that of frozen parameters waits for [`Params::thaw`].
+    ///
+    /// # Errors
+    /// A pattern that stands for no parameter.
+    pub fn freeze(&self, pattern: &str) -> Result<usize> {
+        self.mark_matching(pattern, false)
+    }
+
+    /// Have training change the parameters that `pattern` stands for again: the opposite of [`Params::freeze`].
+    ///
+    /// # Errors
+    /// A pattern that stands for no parameter.
+    pub fn thaw(&self, pattern: &str) -> Result<usize> {
+        self.mark_matching(pattern, true)
+    }
+
+    fn mark_matching(&self, pattern: &str, trainable: bool) -> Result<usize> {
+        match self.mark(trainable, |path| glob::matches(pattern, path)) {
+            0 => Err(Error::Argument(self.matches_nothing(pattern))),
+            n => Ok(n),
         }
+    }
+
+    /// What to say of a pattern that stands for no parameter.
+    pub(crate) fn matches_nothing(&self, pattern: &str) -> String {
+        let store = self.lock();
+        let parameters = store.states.iter();
+        let mut paths = parameters.filter(|s| s.kind == StateKind::Parameter);
+        let some: Vec<&str> = paths.by_ref().take(4).map(|s| s.path.as_ref()).collect();
+        let more = if paths.next().is_some() { ", ..." } else { "" };
+        format!(
+            "the pattern '{pattern}' stands for no parameter: there are {}{more}",
+            some.join(", ")
+        )
+    }
+
+    /// Mark the parameters whose paths `are` those meant, and return how many there are.
+    fn mark(&self, trainable: bool, are: impl Fn(&str) -> bool) -> usize {
+        let mut store = self.lock();
+        let (mut count, mut changed) = (0, false);
+        let parameters = store.states.iter_mut();
+        for s in parameters.filter(|s| s.kind == StateKind::Parameter && are(&s.path)) {
+            count += 1;
+            changed |= s.trainable != trainable;
+            s.trainable = trainable;
+        }
+        store.misplaced |= changed;
+        count
     }
 
     /// The segments so far.
@@ -348,8 +458,10 @@ impl crate::tensor::Trace {
     /// The value of `param` when the run starts.
     pub fn param(&self, param: &Param) -> crate::tensor::Tensor {
         let state = self.params().state(param);
+        let average = format!("{AVERAGE}/{}", param.path);
+        let average = self.params().get(&average).filter(|_| self.averages());
         self.state(
-            state.range,
+            average.map_or(state.range, |s| s.range),
             crate::graph::TensorType::new(state.shape, state.dtype),
         )
     }

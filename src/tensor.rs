@@ -25,6 +25,9 @@ struct Inner {
     error: Option<Error>,
     scopes: Vec<(Arc<str>, Option<Site>)>,
     training: bool,
+    averages: bool,
+    accumulates: bool,
+    micro_steps: usize,
     params: Params,
     ordinals: HashMap<String, usize>,
     ranges: Vec<InputRange>,
@@ -67,6 +70,8 @@ pub struct Traced {
     pub learning_rates: Vec<(usize, f64)>,
     /// The layers that ran, in their order.
     pub layers: Vec<LayerCall>,
+    /// Micro-steps whose gradients make an update.
+    pub micro_steps: usize,
 }
 
 /// A value in a trace: shape and dtype are known, elements are not.
@@ -85,6 +90,9 @@ impl Trace {
             error: None,
             scopes: Vec::new(),
             training,
+            averages: false,
+            accumulates: false,
+            micro_steps: 1,
             params: params.root(),
             ordinals: HashMap::new(),
             ranges: Vec::new(),
@@ -97,6 +105,31 @@ impl Trace {
     /// Whether layers should behave as in training.
     pub fn is_training(&self) -> bool {
         self.0.borrow().training
+    }
+
+    /// Have layers use the moving averages of their weights, where there are such.
+    pub(crate) fn use_averages(&self) {
+        self.0.borrow_mut().averages = true;
+    }
+
+    /// Whether layers use the moving averages of their weights.
+    pub(crate) fn averages(&self) -> bool {
+        self.0.borrow().averages
+    }
+
+    /// Have optimizers accumulate gradients and leave the update to a later run.
+    pub(crate) fn accumulate_only(&self) {
+        self.0.borrow_mut().accumulates = true;
+    }
+
+    /// Whether optimizers accumulate gradients and leave the update to a later run.
+    pub(crate) fn accumulates(&self) -> bool {
+        self.0.borrow().accumulates
+    }
+
+    /// Micro-steps whose gradients make an update.
+    pub(crate) fn set_micro_steps(&self, n: usize) {
+        self.0.borrow_mut().micro_steps = n;
     }
 
     /// The parameters and states that the trace may use.
@@ -358,7 +391,9 @@ impl Trace {
         let ranges = std::mem::take(&mut inner.ranges);
         let learning_rates = std::mem::take(&mut inner.rates);
         let layers = std::mem::take(&mut inner.layers);
+        let micro_steps = inner.micro_steps;
         Ok(Traced {
+            micro_steps,
             graph,
             ranges,
             learning_rates,

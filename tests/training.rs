@@ -407,3 +407,101 @@ fn options_that_do_not_fit_are_refused_before_anything_is_written() {
     );
     assert!(!out.exists());
 }
+
+/// A trainer of the small model, for two epochs of two batches.
+fn fit_small(
+    change: impl FnOnce(Trainer) -> Trainer,
+    look: impl FnOnce(&mut Session, &wgrad::train::History),
+) -> wgrad::Result<()> {
+    let (params, fc, x, y) = small(0);
+    let mut s = session(&params);
+    let data = TensorDataset::new(vec![x, y]).unwrap();
+    let options = TrainOptions {
+        batch_size: 2,
+        ..options(2)
+    };
+    let task = |_: &wgrad::Trace, batch: &[Tensor]| wgrad::train::Outcome {
+        loss: fc
+            .forward(&batch[0])
+            .sub(&batch[1])
+            .square()
+            .mean(&[], false),
+        correct: None,
+    };
+    let trainer = Trainer::new(&mut s, task, options).optimizer(Sgd::new(0.1));
+    let mut trainer = change(trainer);
+    let history = trainer.fit(data.clone(), data)?;
+    look(trainer.session(), &history);
+    Ok(())
+}
+
+#[test]
+fn a_trainer_follows_schedules() {
+    use wgrad::optim::{MinimizeOptions, ParamGroup, Plateau, PlateauMode, Schedule};
+    let rate = |history: &wgrad::train::History| history.get("learning_rate").to_vec();
+    // The rate of the last update of each epoch: the second and the fourth.
+    let groups = MinimizeOptions {
+        groups: vec![ParamGroup::new("*.bias").lr(1.0)],
+        ..Default::default()
+    };
+    fit_small(
+        |t| {
+            t.schedule(Schedule::exponential(0.5).unwrap())
+                .minimize_options(groups)
+        },
+        |session, history| {
+            assert_eq!(rate(history), [0.05, 0.0125]);
+            assert_eq!(session.learning_rate_of(1), 0.125);
+        },
+    )
+    .unwrap();
+    fit_small(
+        |t| t.schedule_per_epoch(Schedule::exponential(0.5).unwrap()),
+        |_, history| assert_eq!(rate(history), [0.1, 0.05]),
+    )
+    .unwrap();
+    // No loss is a hundred times better than the last one.
+    let plateau = || {
+        let mut plateau = Plateau::new(PlateauMode::Min, 0.5, 0).unwrap();
+        plateau.threshold = wgrad::optim::Threshold::Relative(0.99);
+        plateau
+    };
+    fit_small(
+        |t| t.plateau(plateau()),
+        |session, history| {
+            assert_eq!(rate(history), [0.1, 0.1]);
+            assert_eq!(session.learning_rate(), 0.05);
+        },
+    )
+    .unwrap();
+    let mut growing = plateau();
+    growing.mode = PlateauMode::Max;
+    let error = fit_small(|t| t.plateau(growing), |_, _| ()).unwrap_err();
+    assert!(error.to_string().contains("the task counts none"));
+}
+
+#[test]
+fn a_trainer_accumulates_and_averages() {
+    use wgrad::optim::{MinimizeOptions, Penalty};
+    let accumulating = |micro_steps| MinimizeOptions {
+        micro_steps,
+        ema: Some(0.5),
+        penalties: vec![Penalty::l2("*", 0.01)],
+        ..Default::default()
+    };
+    for (micro_steps, updates) in [(1, 4), (2, 2), (3, 2)] {
+        let mut trained = None;
+        fit_small(
+            |t| t.minimize_options(accumulating(micro_steps)),
+            |session, history| {
+                assert_eq!(session.updates(), updates);
+                assert_eq!(session.accumulated(), 0);
+                trained = history.last("val_loss");
+                let average = session.get("ema/fc.weight").unwrap();
+                assert_ne!(session.get("fc.weight").unwrap(), average);
+            },
+        )
+        .unwrap();
+        assert!(trained.is_some_and(f64::is_finite));
+    }
+}

@@ -198,6 +198,9 @@ impl Device for CpuDevice {
             self.segments.push((segment.kind, words));
         }
         let words = &mut self.segments[index].1;
+        if segment.len == 0 {
+            *words = vec![0];
+        }
         if words.len() < segment.len {
             self.counters.allocations += 1;
             words.resize(segment.len, 0);

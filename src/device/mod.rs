@@ -57,7 +57,8 @@ pub trait Device: Send {
     /// What it can do.
     fn caps(&self) -> &Caps;
 
-    /// Have segment `index` hold `segment`: what it held stays, what is new is zero.
+    /// Have segment `index` hold `segment`: what it held stays, what is new is zero; one of no elements gives its memory
+    /// back.
     fn segment(&mut self, index: usize, segment: &Segment) -> Result<()>;
 
     /// Replace the words of a state.

@@ -3,6 +3,7 @@
 pub mod argmax;
 pub mod assign;
 pub mod avg_pool;
+pub mod binary_cross_entropy;
 pub mod cat;
 pub mod classification;
 pub mod composed;
@@ -13,6 +14,7 @@ pub mod cross_entropy;
 pub mod cumsum;
 pub mod detach;
 pub mod gather;
+pub mod keras;
 pub mod leaf;
 pub mod loss;
 pub mod map;

@@ -12,6 +12,8 @@ pub enum Reduction {
     Sum,
     /// Each is kept.
     None,
+    /// Their sum divided by the size of the first dimension: `batchmean` of PyTorch's `kl_div`.
+    BatchMean,
 }
 
 impl Reduction {
@@ -22,6 +24,10 @@ impl Reduction {
             Self::Mean => losses.mean(&[], false),
             Self::Sum => losses.sum(&[], false),
             Self::None => losses.clone(),
+            Self::BatchMean => {
+                let n = losses.shape().first().copied().unwrap_or(1);
+                losses.sum(&[], false).mul_scalar(1.0 / n as f32)
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! Adam and AdamW, as `torch.optim.Adam` and `torch.optim.AdamW`.
 
-use super::{Optimizer, Update};
+use super::{
+    Optimizer, Update, correction, lerp, mean_square, not_negative, root_correction, shares, shown,
+};
 use crate::tensor::Tensor;
 
 /// `torch.optim.Adam` (Kingma and Ba, 2014); with `decoupled` decay `torch.optim.AdamW` (Loshchilov and Hutter, 2017).
@@ -48,27 +50,23 @@ impl Optimizer for Adam {
         self.lr
     }
 
+    fn weight_decay(&self) -> f32 {
+        self.weight_decay
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_betas(self.betas, self.eps)
+    }
+
     fn update(&self, u: &Update) -> Tensor {
-        let decay = u.param.mul_scalar(self.weight_decay);
-        let grad = if self.weight_decay == 0.0 || self.decoupled {
-            u.grad.clone()
-        } else {
-            u.grad.add(&decay)
-        };
-        let param = if self.weight_decay != 0.0 && self.decoupled {
-            u.param.sub(&decay.mul(&u.rate))
-        } else {
-            u.param.clone()
+        let (grad, param) = match self.decoupled {
+            true => (u.grad.clone(), u.decayed_param()),
+            false => (u.decayed_grad(), u.param.clone()),
         };
         let (beta1, beta2) = self.betas;
         let (m, v) = (u.slot("exp_avg"), u.slot("exp_avg_sq"));
-        let mean = m
-            .value
-            .add(&grad.sub(&m.value).mul_scalar((1.0 - beta1) as f32));
-        let square = v
-            .value
-            .mul_scalar(beta2 as f32)
-            .add(&grad.square().mul_scalar((1.0 - beta2) as f32));
+        let mean = lerp(&m.value, &grad, 1.0 - beta1);
+        let square = mean_square(&v.value, &grad, beta2);
         u.keep(&m, &mean);
         u.keep(&v, &square);
         let largest = if self.amsgrad {
@@ -79,14 +77,14 @@ impl Optimizer for Adam {
         } else {
             square
         };
-        // Bias corrections of the mean and, as its square root, of the denominator.
-        let correction1 = u.of_update("adam.correction1", [beta1, 0.0], |n, [b, _]| {
-            1.0 / (1.0 - b.powi(n as i32))
-        });
-        let correction2 = u.of_update("adam.correction2", [beta2, 0.0], |n, [b, _]| {
-            1.0 / (1.0 - b.powi(n as i32)).sqrt()
-        });
+        let (correction1, correction2) = (correction(u, beta1), root_correction(u, beta2));
         let denominator = largest.sqrt().mul(&correction2).add_scalar(self.eps);
         param.sub(&mean.div(&denominator).mul(&u.rate.mul(&correction1)))
     }
+}
+
+/// Check what the relatives of Adam share.
+pub(super) fn check_betas((beta1, beta2): (f64, f64), eps: f32) -> Result<(), String> {
+    shares(&[("beta 1", beta1), ("beta 2", beta2)])?;
+    not_negative(&[("eps", shown(eps))])
 }

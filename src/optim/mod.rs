@@ -1,14 +1,47 @@
 //! Optimizers: compositions over flat parameters, part of the plan.
+//!
+//! | optimizer | as |
+//! |---|---|
+//! | [`Sgd`] | `torch.optim.SGD` |
+//! | [`Adam`], [`Adam::adamw`] | `torch.optim.Adam`, `torch.optim.AdamW` |
+//! | [`RmsProp`] | `torch.optim.RMSprop` |
+//! | [`Adagrad`], [`Adadelta`] | `torch.optim.Adagrad`, `torch.optim.Adadelta` |
+//! | [`Adamax`], [`NAdam`], [`RAdam`] | `torch.optim.Adamax`, `torch.optim.NAdam`, `torch.optim.RAdam` |
+//! | [`Lion`] | Chen et al., 2023 |
+//!
+//! PyTorch's `maximize` is `minimize` of the negated loss.
 
+mod adadelta;
+mod adagrad;
 mod adam;
+mod adamax;
+mod groups;
+mod lion;
+mod minimize;
+mod nadam;
+mod plateau;
+mod radam;
+mod rmsprop;
+mod schedule;
 mod sgd;
 
+pub use adadelta::Adadelta;
+pub use adagrad::Adagrad;
 pub use adam::Adam;
+pub use adamax::Adamax;
+pub use groups::{ParamGroup, Penalty};
+pub use lion::Lion;
+pub use minimize::{MinimizeOptions, Minimized};
+pub use nadam::NAdam;
+pub use plateau::{Plateau, PlateauMode, Threshold};
+pub use radam::RAdam;
+pub use rmsprop::RmsProp;
+pub use schedule::{OneCycle, Schedule};
 pub use sgd::Sgd;
 
-use crate::error::Error;
 use crate::graph::{OfUpdate, Scalar, StateRange, TensorType};
-use crate::state::{ALIGN, State, StateKind, span};
+use crate::shape::Shape;
+use crate::state::{SlotInit, State};
 use crate::tensor::{Tensor, Trace};
 
 /// A rule that turns gradients into updates.
@@ -16,43 +49,80 @@ pub trait Optimizer {
     /// The learning rate at the start.
     fn learning_rate(&self) -> f64;
 
+    /// The weight decay of parameters whose group has none of its own: what [`Update::decay`] is made of.
+    fn weight_decay(&self) -> f32 {
+        0.0
+    }
+
+    /// What is wrong with the rule's numbers, if anything is.
+    ///
+    /// # Errors
+    /// What a number is and what it may be.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// The new value of the parameter `u.param`, from the gradient `u.grad`; slots are assigned on the way.
     fn update(&self, u: &Update) -> Tensor;
 }
 
-/// A run of consecutive parameters that an optimizer updates as one flat tensor.
+/// A run of consecutive parameters that an optimizer updates as one tensor.
 pub struct Update<'a> {
     /// The trace.
     pub trace: &'a Trace,
-    /// Value of the parameters, `[n]`.
+    /// Value of the parameters: `[n]`, or `[blocks, 64]` where they are of several groups.
     pub param: Tensor,
-    /// Their gradient, `[n]`.
+    /// Their gradient, in that shape.
     pub grad: Tensor,
-    /// The learning rate, `[]`.
+    /// The learning rate, `[]` or in that shape.
     pub rate: Tensor,
+    /// The weight decay, `[]` or in that shape; `None` where there is none.
+    pub decay: Option<Tensor>,
+    shape: Shape,
     states: &'a [State],
 }
 
 /// What an optimizer keeps for each parameter.
 pub struct Slot {
-    /// Its value before the update, `[n]`; zeros at first.
+    /// Its value before the update, in the shape of the parameters.
     pub value: Tensor,
     range: StateRange,
 }
 
 impl Update<'_> {
-    /// The slot `name`.
+    /// The slot `name`, zeros at first.
     pub fn slot(&self, name: &str) -> Slot {
-        let range = self.trace.params().slots(name, self.states);
-        Slot {
-            value: self.trace.state(range, TensorType::f32([range.len])),
-            range,
-        }
+        self.slot_of(name, SlotInit::Fill(0.0))
+    }
+
+    /// The slot `name`, every element `value` at first.
+    pub fn slot_filled(&self, name: &str, value: f32) -> Slot {
+        self.slot_of(name, SlotInit::Fill(value))
+    }
+
+    fn slot_of(&self, name: &str, init: SlotInit) -> Slot {
+        slot(self.trace, name, self.states, &self.shape, init)
     }
 
     /// Have `slot` hold `value` from the next step on.
     pub fn keep(&self, slot: &Slot, value: &Tensor) {
         self.trace.assign(slot.range, value);
+    }
+
+    /// The gradient with the weight decay's in it: L2 regularization.
+    pub fn decayed_grad(&self) -> Tensor {
+        match &self.decay {
+            None => self.grad.clone(),
+            Some(decay) => self.grad.add(&self.param.mul(decay)),
+        }
+    }
+
+    /// The parameters made smaller by the weight decay, apart from the gradient: `param (1 - rate decay)`.
+    pub fn decayed_param(&self) -> Tensor {
+        match &self.decay {
+            None => self.param.clone(),
+            Some(decay) => self.param.sub(&self.param.mul(decay).mul(&self.rate)),
+        }
     }
 
     /// A scalar that the host computes for each update from its number, counted from 1: `value(number, args)`. `name`
@@ -68,107 +138,57 @@ impl Update<'_> {
     }
 }
 
-impl Trace {
-    /// Have a run take one step of `optimizer` down `loss`, for every trainable parameter. In a trace for evaluation
-    /// this does nothing.
-    ///
-    /// A trainable parameter that the loss does not reach is an error of `compile`.
-    #[track_caller]
-    pub fn minimize(&self, loss: &Tensor, optimizer: &dyn Optimizer) {
-        self.minimize_clipped(loss, optimizer, None);
-    }
-
-    /// As [`Trace::minimize`], with the gradient scaled down to the global norm `max_norm` where it is longer, as
-    /// `torch.nn.utils.clip_grad_norm_`. Returns the norm before, `[]`.
-    #[track_caller]
-    pub fn minimize_clipped(
-        &self,
-        loss: &Tensor,
-        optimizer: &dyn Optimizer,
-        max_norm: Option<f32>,
-    ) -> Tensor {
-        if !self.is_training() || loss.is_poisoned() {
-            return self.scalar(0.0);
-        }
-        let states: Vec<State> = self
-            .params()
-            .all()
-            .into_iter()
-            .filter(|s| s.kind == StateKind::Parameter && s.trainable)
-            .collect();
-        let params: Vec<Tensor> = states
-            .iter()
-            .map(|s| self.state(s.range, TensorType::new(s.shape.clone(), s.dtype)))
-            .collect();
-        let found = self.gradients(loss, &params.iter().collect::<Vec<_>>());
-        let unreached: Vec<String> = states
-            .iter()
-            .zip(&found)
-            .filter(|(_, g)| g.is_none())
-            .map(|(s, _)| s.path.to_string())
-            .collect();
-        if !unreached.is_empty() {
-            self.fail(Error::Unreached {
-                parameters: unreached,
-            });
-            return self.poison();
-        }
-        let grads: Vec<Tensor> = found.into_iter().flatten().collect();
-        let runs = runs(&states);
-        let flat: Vec<Tensor> = runs
-            .iter()
-            .map(|r| self.pack(&grads[r.clone()], ALIGN))
-            .collect();
-        let squares = flat
-            .iter()
-            .map(|g| g.square().sum(&[], false))
-            .reduce(|a, b| a.add(&b));
-        let norm = squares.map_or_else(|| self.scalar(0.0), |s| s.sqrt());
-        let rate = self.run_scalar(Scalar::LearningRate(0));
-        self.learning_rate(0, optimizer.learning_rate());
-        for (run, grad) in runs.into_iter().zip(flat) {
-            let grad = match max_norm {
-                Some(max) => grad.mul(
-                    &norm
-                        .add_scalar(1e-6)
-                        .reciprocal()
-                        .mul_scalar(max)
-                        .clamp(f32::NEG_INFINITY, 1.0),
-                ),
-                None => grad,
-            };
-            let states = &states[run];
-            let range = StateRange {
-                len: span(states),
-                ..states[0].range
-            };
-            let param = self.state(range, TensorType::f32([range.len]));
-            let new = optimizer.update(&Update {
-                trace: self,
-                param,
-                grad,
-                rate: rate.clone(),
-                states,
-            });
-            self.assign(range, &new);
-        }
-        norm
+/// The slot `name` of the parameters `of`, seen in `shape`.
+fn slot(trace: &Trace, name: &str, of: &[State], shape: &Shape, init: SlotInit) -> Slot {
+    let range = trace.params().slots(name, of, init);
+    Slot {
+        value: trace.state(range, TensorType::f32(shape.clone())),
+        range,
     }
 }
 
-/// Ranges of states that lie one after the other in one segment.
-fn runs(states: &[State]) -> Vec<std::ops::Range<usize>> {
-    let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
-    for (i, s) in states.iter().enumerate() {
-        let follows = i > 0 && {
-            let before = &states[i - 1].range;
-            before.segment == s.range.segment
-                && (before.offset + before.len).next_multiple_of(ALIGN) == s.range.offset
-        };
-        match runs.last_mut() {
-            Some(run) if follows => run.end = i + 1,
-            _ => runs.push(i..i + 1),
-        }
-    }
-    runs
+/// `from + weight (to - from)`, as `torch.lerp`.
+fn lerp(from: &Tensor, to: &Tensor, weight: f64) -> Tensor {
+    from.add(&to.sub(from).mul_scalar(weight as f32))
+}
+
+/// `share mean + (1 - share) value²`: a running mean of squares.
+fn mean_square(mean: &Tensor, value: &Tensor, share: f64) -> Tensor {
+    let new = value.square().mul_scalar((1.0 - share) as f32);
+    mean.mul_scalar(share as f32).add(&new)
+}
+
+/// `1 / (1 - beta^n)`: the correction of a running mean that started at 0.
+fn correction(u: &Update, beta: f64) -> Tensor {
+    u.of_update("correction", [beta, 0.0], |n, [b, _]| {
+        1.0 / (1.0 - b.powf(n as f64))
+    })
+}
+
+/// The square root of [`correction`].
+fn root_correction(u: &Update, beta: f64) -> Tensor {
+    u.of_update("root_correction", [beta, 0.0], |n, [b, _]| {
+        1.0 / (1.0 - b.powf(n as f64)).sqrt()
+    })
+}
+
+/// `x` as it was written, without what `f64` adds to it: for messages.
+fn shown(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::NAN)
+}
+
+/// Check that named numbers are 0 or more.
+fn not_negative(numbers: &[(&str, f64)]) -> Result<(), String> {
+    let bad = |(_, x): &&(&str, f64)| !(x.is_finite() && *x >= 0.0);
+    numbers.iter().find(bad).map_or(Ok(()), |(name, x)| {
+        Err(format!("takes a {name} of 0 or more, {x} came"))
+    })
+}
+
+/// Check that named numbers are 0 or more and below 1.
+fn shares(numbers: &[(&str, f64)]) -> Result<(), String> {
+    let bad = |(_, x): &&(&str, f64)| !(0.0..1.0).contains(x);
+    numbers.iter().find(bad).map_or(Ok(()), |(name, x)| {
+        Err(format!("takes a {name} from 0 to 1, excluded, {x} came"))
+    })
 }

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent, as `torch.optim.SGD`.
 
-use super::{Optimizer, Update};
+use super::{Optimizer, Update, not_negative, shown};
 use crate::tensor::Tensor;
 
 /// `torch.optim.SGD`: with momentum, dampening, Nesterov's form, L2 decay.
@@ -36,12 +36,20 @@ impl Optimizer for Sgd {
         self.lr
     }
 
+    fn weight_decay(&self) -> f32 {
+        self.weight_decay
+    }
+
+    fn check(&self) -> Result<(), String> {
+        not_negative(&[("momentum", shown(self.momentum))])?;
+        if self.nesterov && (self.momentum == 0.0 || self.dampening != 0.0) {
+            return Err("takes nesterov with a momentum and no dampening only".to_owned());
+        }
+        Ok(())
+    }
+
     fn update(&self, u: &Update) -> Tensor {
-        let grad = if self.weight_decay == 0.0 {
-            u.grad.clone()
-        } else {
-            u.grad.add(&u.param.mul_scalar(self.weight_decay))
-        };
+        let grad = u.decayed_grad();
         if self.momentum == 0.0 {
             return u.param.sub(&grad.mul(&u.rate));
         }

@@ -43,6 +43,8 @@ pub struct Groups {
     /// What each item loads, once it is known what is inlined.
     loaded: Vec<Loaded>,
     limit: usize,
+    /// Whether what an assign takes counts as written in place before the assign has its group.
+    trusting: bool,
 }
 
 /// Sources, and whether each is loaded whole and in order.
@@ -65,6 +67,7 @@ pub fn fuse(items: Items, caps: &Caps) -> Groups {
         users,
         loaded: Vec::new(),
         limit: caps.storage_buffers,
+        trusting: false,
     };
     g.inline();
     g.loaded = (0..n).map(|at| g.collect_sources(at)).collect();
@@ -72,8 +75,17 @@ pub fn fuse(items: Items, caps: &Caps) -> Groups {
     let is_assign = |item: &Item| matches!(item.work, Work::Map(_, Some(Dest::State(_))));
     let (ends, rest): (Vec<usize>, Vec<usize>) =
         (0..n).partition(|&at| is_assign(&g.items.items[at]));
-    for at in rest.into_iter().chain(ends) {
-        g.place(at);
+    // What an assign takes counts as written in place before the assign has its group. Where one then cannot join, and the
+    // kernel would bind too many buffers, each counts as a result.
+    for trusting in [true, false] {
+        g.trusting = trusting;
+        g.groups.clear();
+        g.group_of.fill(None);
+        rest.iter().chain(&ends).for_each(|&at| g.place(at));
+        g.trusting = false;
+        if g.groups.iter().all(|group| g.bindings(group) <= g.limit) {
+            break;
+        }
     }
     g
 }
@@ -456,9 +468,29 @@ impl Groups {
             };
             count += usize::from(!in_place && self.is_result(group, (at, 0)));
         }
+        if self.trusting {
+            let replaced = |&&at: &&usize| self.will_be_replaced(group, at, &loaded);
+            count -= group.members.iter().filter(replaced).count();
+        }
         loaded.sort_unstable();
         loaded.dedup();
         count + loaded.len()
+    }
+
+    /// Whether the only users of a member outside of its group are assigns that have no group yet, to states that the
+    /// group loads.
+    fn will_be_replaced(&self, group: &Group, at: usize, loaded: &[Source]) -> bool {
+        let outside = |u: &&usize| !group.members.contains(&self.root(**u));
+        let assigns = |&u: &usize| match self.item(u).work {
+            Work::Map(_, Some(Dest::State(to))) => {
+                self.group_of[u].is_none() && loaded.iter().any(|s| self.state(*s) == Some(to))
+            }
+            _ => false,
+        };
+        let mut users = self.users[at].iter().filter(outside).peekable();
+        let mapped = matches!(self.item(at).work, Work::Map(_, None));
+        let returned = self.items.outputs.contains(&(at, 0));
+        mapped && !returned && users.peek().is_some() && users.all(assigns)
     }
 }
 

@@ -165,9 +165,9 @@ impl Expr {
         self * &self.sigmoid()
     }
 
-    /// `log(1 + e^x)` without overflow.
+    /// `log(1 + e^x)` without overflow. At 0 the maximum gives half of the gradient and `|x|` none: together they are right.
     fn soft(&self) -> Expr {
-        &self.relu() + &(-&self.abs()).exp().log1p()
+        &self.maximum(&Expr::lit(0.0)) + &(-&self.abs()).exp().log1p()
     }
 
     /// `log(1 + e^(beta x)) / beta`, `x` itself where `beta x > threshold`

@@ -6,7 +6,7 @@ use crate::data::{DataLoader, DataLoaderOptions, Dataset};
 use crate::error::{Error, Result};
 use crate::graph::TensorType;
 use crate::nn::Module;
-use crate::optim::{Adam, Optimizer};
+use crate::optim::{Adam, MinimizeOptions, Optimizer, Plateau, PlateauMode, Schedule};
 use crate::session::{Function, Mode, Pending, Session};
 use crate::tensor::{Tensor, Trace};
 use std::path::{Path, PathBuf};
@@ -86,12 +86,22 @@ pub struct Trainer<'a> {
     session: &'a mut Session,
     task: Task<'a>,
     optimizer: Arc<dyn Optimizer + Send + Sync>,
+    minimize: MinimizeOptions,
+    pace: Pace,
     options: TrainOptions,
     train: Option<Function<'a>>,
     eval: Option<Function<'a>>,
     history: History,
     /// Where the last good checkpoint is and when it was made.
     kept: String,
+}
+
+/// How learning rates change.
+enum Pace {
+    Constant,
+    PerStep(Schedule),
+    PerEpoch(Schedule),
+    Plateau(Plateau),
 }
 
 /// Sums over batches.
@@ -122,6 +132,8 @@ impl<'a> Trainer<'a> {
             session,
             task: Arc::new(task),
             optimizer: Arc::new(Adam::new(1e-3)),
+            minimize: MinimizeOptions::default(),
+            pace: Pace::Constant,
             options,
             train: None,
             eval: None,
@@ -151,6 +163,33 @@ impl<'a> Trainer<'a> {
     /// This trainer with another optimizer.
     pub fn optimizer(mut self, optimizer: impl Optimizer + Send + Sync + 'static) -> Self {
         self.optimizer = Arc::new(optimizer);
+        self
+    }
+
+    /// This trainer with parameter groups, penalties, clipping, accumulation, averages of the weights. Evaluation uses the
+    /// averages where there are such. What an epoch has accumulated at its end makes an update.
+    pub fn minimize_options(mut self, options: MinimizeOptions) -> Self {
+        self.minimize = options;
+        self
+    }
+
+    /// This trainer with learning rates that `schedule` gives for each update, counted from 0 where training begins
+    /// anew. Each parameter group follows it from its own rate.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.pace = Pace::PerStep(schedule);
+        self
+    }
+
+    /// This trainer with learning rates that `schedule` gives for each epoch.
+    pub fn schedule_per_epoch(mut self, schedule: Schedule) -> Self {
+        self.pace = Pace::PerEpoch(schedule);
+        self
+    }
+
+    /// This trainer with learning rates that fall where a metric of the held-out data no longer gets better: the loss
+    /// for [`PlateauMode::Min`], the accuracy for [`PlateauMode::Max`].
+    pub fn plateau(mut self, plateau: Plateau) -> Self {
+        self.pace = Pace::Plateau(plateau);
         self
     }
 
@@ -185,10 +224,18 @@ impl<'a> Trainer<'a> {
 
     fn compile(&mut self, inputs: &[TensorType]) -> Result<&mut Function<'a>> {
         let (task, optimizer) = (self.task.clone(), self.optimizer.clone());
+        let options = self.minimize.clone();
         if self.train.is_none() {
             let body = move |g: &Trace, batch: &[Tensor]| {
                 let outcome = task(g, batch);
-                g.minimize(&outcome.loss, optimizer.as_ref());
+                let made = g.minimize_with(&outcome.loss, optimizer.as_ref(), &options);
+                let outcome = Outcome {
+                    loss: match options.penalties.is_empty() {
+                        true => outcome.loss,
+                        false => outcome.loss.add(&made.penalty),
+                    },
+                    ..outcome
+                };
                 outcome.into_outputs()
             };
             self.train = Some(self.session.compile(Mode::Train, inputs, body)?);
@@ -209,6 +256,9 @@ impl<'a> Trainer<'a> {
     ) -> Result<History> {
         if self.options.epochs == 0 {
             return Err(Error::argument("a training of 0 epochs"));
+        }
+        if let Pace::Plateau(plateau) = &self.pace {
+            plateau.check()?;
         }
         let loader = DataLoader::new(train, self.loader_options())?;
         let valid = self.eval_loader(valid)?;
@@ -250,7 +300,10 @@ impl<'a> Trainer<'a> {
         for done in 0.. {
             // The next step is submitted before the last one is read.
             let batch = batches.next().filter(|_| !guard.pressed()).transpose()?;
-            let next = batch.map(|b| self.submit(&b)).transpose()?;
+            if batch.is_some() && done + 1 == total {
+                self.session.apply_next();
+            }
+            let next = batch.map(|b| self.submit(&b, epoch)).transpose()?;
             let ended = next.is_none();
             let Some(last) = std::mem::replace(&mut in_flight, next) else {
                 if ended {
@@ -287,6 +340,7 @@ impl<'a> Trainer<'a> {
             ("step", self.session.updates() as f64),
         ]);
         self.history.push_epoch(&row);
+        self.observe(&of_valid)?;
         bar.end(&format!(
             "{means}  held out: {of_valid}  {:.0} samples/s  {seconds:.1} s",
             sums.samples as f64 / seconds
@@ -301,7 +355,43 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn submit(&mut self, batch: &[crate::Array]) -> Result<InFlight> {
+    /// Set the learning rates that the schedule gives for the next update.
+    fn set_rates(&mut self, epoch: usize) {
+        let (schedule, at) = match &self.pace {
+            Pace::PerStep(schedule) => (schedule, self.session.updates()),
+            Pace::PerEpoch(schedule) => (schedule, epoch as u64),
+            Pace::Constant | Pace::Plateau(_) => return,
+        };
+        for (group, base) in self.minimize.rates(self.optimizer.as_ref()) {
+            self.session
+                .set_learning_rate_of(group, schedule.at(at, base));
+        }
+    }
+
+    /// Reduce the learning rates where held-out data ask for it.
+    fn observe(&mut self, valid: &Metrics) -> Result<()> {
+        let Pace::Plateau(plateau) = &mut self.pace else {
+            return Ok(());
+        };
+        let metric = match plateau.mode {
+            PlateauMode::Min => valid.loss,
+            PlateauMode::Max => valid.accuracy.ok_or_else(|| {
+                Error::argument(
+                    "a plateau of PlateauMode::Max watches an accuracy: the task counts none",
+                )
+            })?,
+        };
+        if plateau.observe(metric) {
+            for (group, rate) in self.session.rates() {
+                self.session
+                    .set_learning_rate_of(group, plateau.reduced(rate));
+            }
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, batch: &[crate::Array], epoch: usize) -> Result<InFlight> {
+        self.set_rates(epoch);
         let inputs: Vec<&crate::Array> = batch.iter().collect();
         let function = self.train.as_mut().ok_or_else(missing)?;
         Ok(InFlight {
@@ -364,7 +454,11 @@ impl<'a> Trainer<'a> {
                 let task = self.task.clone();
                 let types = types_of(loader.dataset().as_ref(), loader.options().batch_size)?;
                 let body = move |g: &Trace, batch: &[Tensor]| task(g, batch).into_outputs();
-                self.session.compile(Mode::Eval, &types, body)?
+                let mode = match self.minimize.ema {
+                    Some(_) if self.train.is_some() => Mode::EvalAverage,
+                    _ => Mode::Eval,
+                };
+                self.session.compile(mode, &types, body)?
             }
         };
         let mut sums = Sums::default();

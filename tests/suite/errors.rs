@@ -3,6 +3,8 @@
 use crate::common::cpu;
 use wgrad::device::DeviceKind;
 use wgrad::nn::{Linear, Module};
+use wgrad::ops::binary_cross_entropy::BinaryCrossEntropyOptions;
+use wgrad::ops::reduction::Reduction;
 use wgrad::optim::Sgd;
 use wgrad::{Array, DType, Error, Mode, Params, Result, Session, Tensor, TensorType, Trace};
 
@@ -85,6 +87,53 @@ fn wordings() {
         (
             |_, a| a[1].cross_entropy(&a[2]),
             &["cross_entropy", "[4,5]", "labels i32 [4]"],
+        ),
+        (
+            |_, a| a[0].binary_cross_entropy(&a[1], Reduction::Mean),
+            &[
+                "binary_cross_entropy f32 [2,3] with targets f32 [4,5]",
+                "two f32 of one shape",
+            ],
+        ),
+        (
+            |_, a| {
+                let options = BinaryCrossEntropyOptions {
+                    pos_weight: Some(a[0].clone()),
+                    ..Default::default()
+                };
+                a[0].binary_cross_entropy(&a[0], options)
+            },
+            &["binary_cross_entropy has no pos_weight"],
+        ),
+        (
+            |_, a| a[0].huber_loss(&a[2], 1.0, Reduction::Mean),
+            &["huber_loss takes f32, i32 [2] came"],
+        ),
+        (
+            |_, a| a[0].huber_loss(&a[0], 0.0, Reduction::Mean),
+            &["huber_loss takes a delta above 0, 0 came"],
+        ),
+        (
+            |_, a| a[0].smooth_l1_loss(&a[0], -1.0, Reduction::Mean),
+            &["smooth_l1_loss takes a beta of 0 or more, -1 came"],
+        ),
+        (
+            |_, a| a[0].multi_margin_loss(&a[2], 3, 1.0, Reduction::Mean),
+            &["multi_margin_loss takes a p of 1 or 2, 3 came"],
+        ),
+        (
+            |_, a| a[1].multi_margin_loss(&a[2], 1, 1.0, Reduction::Mean),
+            &[
+                "multi_margin_loss f32 [4,5] with targets i32 [2]",
+                "labels i32 [n]",
+            ],
+        ),
+        (
+            |_, a| a[0].cosine_embedding_loss(&a[0], &a[1], 0.0, Reduction::Mean),
+            &[
+                "cosine_embedding_loss [2,3] and [2,3] with targets [4,5]",
+                "two [n, d] and [n]",
+            ],
         ),
         (
             |_, a| a[0].softmax(5),

@@ -13,10 +13,14 @@ mod common;
 
 mod errors;
 mod extremes;
+mod freezing;
 mod gradcheck;
+
 mod limits;
+mod optimizers;
 mod parity;
 mod plans;
 mod run;
+mod schedules;
 mod shaders;
 mod tidy;

@@ -119,6 +119,9 @@ impl Device for GpuDevice {
                 buffer: None,
             },
         );
+        if let Some(old) = held.buffer.take_if(|_| segment.len == 0) {
+            self.buffers.release(held.kind, &old);
+        }
         let grown = self.grow(&mut held, segment.len, true);
         self.segments[index] = held;
         grown.map(drop)

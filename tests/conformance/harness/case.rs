@@ -15,6 +15,8 @@ pub struct Case {
     pub op: String,
     attrs: Value,
     tensors: BTreeMap<String, Array>,
+    /// The learning rate at each step.
+    pub lrs: Vec<f64>,
 }
 
 impl Case {
@@ -34,6 +36,10 @@ impl Case {
             name: entry("case")?,
             op: entry("op")?,
             attrs,
+            lrs: match file.shape("lrs") {
+                Some(_) => file.read_f64("lrs")?,
+                None => Vec::new(),
+            },
             tensors: file.read_all()?.into_iter().collect(),
         })
     }
@@ -111,6 +117,12 @@ impl Case {
     pub fn sizes(&self, key: &str, default: usize) -> Vec<usize> {
         let list: Vec<usize> = self.ints(key).into_iter().map(|v| v as usize).collect();
         if list.is_empty() { vec![default] } else { list }
+    }
+
+    /// A list of numbers; empty if there is none.
+    pub fn numbers(&self, key: &str) -> Vec<f64> {
+        let list = self.attr(key).and_then(Value::as_array);
+        list.map_or_else(Vec::new, |l| l.iter().filter_map(Value::as_f64).collect())
     }
 
     /// Two numbers, if there are two.

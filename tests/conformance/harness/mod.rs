@@ -5,6 +5,7 @@ mod functions;
 mod layers;
 mod models;
 mod report;
+mod schedules;
 mod single;
 mod trained;
 

@@ -1,6 +1,6 @@
 //! A folder of cases on a device, and what came of it.
 
-use super::{Case, Outcome, single, trained};
+use super::{Case, Outcome, schedules, single, trained};
 use crate::common::{Pass, say};
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -128,6 +128,7 @@ impl Folder {
 fn run(pass: &Pass, session: &mut Session, case: &Case) -> (Outcome, u64) {
     match case.op.as_str() {
         "optimizer" | "training" => trained::run(pass, case),
+        "scheduler" => (schedules::run(case), 0),
         _ => {
             let before = session.counters().dispatches;
             let outcome = single::run(session, case);

@@ -4,7 +4,7 @@ use super::{Case, Outcome, models};
 use crate::common::Pass;
 use wgrad::nn::{Linear, Module};
 use wgrad::ops::reduction::Reduction;
-use wgrad::optim::{Adam, Optimizer, Sgd};
+use wgrad::optim::{Adadelta, Adagrad, Adam, Adamax, NAdam, Optimizer, RAdam, RmsProp, Sgd};
 use wgrad::{Array, Mode, Params, Result, Session, TensorType};
 
 /// Run `case` on a session of its own; also the number of dispatches.
@@ -120,6 +120,29 @@ fn optimizer(case: &Case) -> Option<Box<dyn Optimizer + Sync>> {
                 ..plain
             }))
         }
+        "RMSprop" => {
+            let plain = RmsProp::new(lr);
+            Some(Box::new(RmsProp {
+                alpha: case.number("alpha").unwrap_or(plain.alpha),
+                eps: case.f32("eps", plain.eps),
+                weight_decay: case.f32("weight_decay", plain.weight_decay),
+                momentum: case.f32("momentum", plain.momentum),
+                centered: case.flag("centered", false),
+                ..plain
+            }))
+        }
+        "Adagrad" => Some(Box::new(Adagrad {
+            lr_decay: case.number("lr_decay").unwrap_or(0.0),
+            weight_decay: case.f32("weight_decay", 0.0),
+            ..Adagrad::new(lr)
+        })),
+        "Adadelta" => Some(Box::new(Adadelta {
+            rho: case.number("rho").unwrap_or(0.9),
+            ..Adadelta::new(lr)
+        })),
+        "Adamax" => Some(Box::new(Adamax::new(lr))),
+        "NAdam" => Some(Box::new(NAdam::new(lr))),
+        "RAdam" => Some(Box::new(RAdam::new(lr))),
         _ => None,
     }
 }

@@ -1,0 +1,306 @@
+//! `minimize`: gradients, penalties, clipping, accumulation, the update, averages: all in the plan.
+
+use super::groups::{self, Blocks, Class, ParamGroup, Penalty};
+use super::{Optimizer, Slot, Update, not_negative, shown, slot};
+use crate::error::{Error, Site};
+use crate::graph::{OfUpdate, Scalar, StateRange, TensorType};
+use crate::scalar::Expr;
+use crate::state::{ALIGN, AVERAGE, SlotInit, State, StateKind, span};
+use crate::tensor::{Tensor, Trace};
+
+/// The slot in which gradients are accumulated.
+const GRADIENT: &str = "grad";
+
+/// What [`Trace::minimize_with`] does besides the optimizer's rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MinimizeOptions {
+    /// Parameters with learning rates and decays of their own; a parameter is of the first group that fits.
+    pub groups: Vec<ParamGroup>,
+    /// Penalties, whose gradients come before clipping; where several fit a parameter, they add up. They are no part of
+    /// the loss that is passed in: [`Minimized::penalty`] is their value.
+    pub penalties: Vec<Penalty>,
+    /// Hold each element of the gradient between this and its negative, as `torch.nn.utils.clip_grad_value_`.
+    pub clip_value: Option<f32>,
+    /// Then scale the gradient down to this global norm where it is longer, as `torch.nn.utils.clip_grad_norm_`.
+    pub clip_norm: Option<f32>,
+    /// Runs whose gradients are averaged to one update; 1 by default. The others only accumulate.
+    pub micro_steps: usize,
+    /// Keep a moving average of the weights, of which each update keeps this share, as
+    /// `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`: the first update copies the weights. A function
+    /// compiled with [`Mode::EvalAverage`](crate::Mode::EvalAverage) uses it; the state `ema/PATH` is the average of
+    /// `PATH`.
+    pub ema: Option<f64>,
+}
+
+impl Default for MinimizeOptions {
+    fn default() -> Self {
+        Self {
+            groups: Vec::new(),
+            penalties: Vec::new(),
+            clip_value: None,
+            clip_norm: None,
+            micro_steps: 1,
+            ema: None,
+        }
+    }
+}
+
+impl MinimizeOptions {
+    /// The learning rates that the parameter groups start with, by index: 0 is the optimizer's.
+    pub fn rates(&self, optimizer: &dyn Optimizer) -> Vec<(usize, f64)> {
+        let first = (0, optimizer.learning_rate());
+        std::iter::once(first)
+            .chain(groups::rates(&self.groups))
+            .collect()
+    }
+}
+
+/// What [`Trace::minimize_with`] knows of a step; what a function does not return is not computed.
+pub struct Minimized {
+    /// The global norm of the gradient before it was scaled, `[]`: what `clip_grad_norm_` returns. 0 in runs that only
+    /// accumulate.
+    pub norm: Tensor,
+    /// The sum of the penalties, `[]`.
+    pub penalty: Tensor,
+}
+
+/// Consecutive parameters that are updated as one tensor.
+struct Run<'a> {
+    states: &'a [State],
+    blocks: Blocks<'a>,
+    range: StateRange,
+    param: Tensor,
+    grad: Tensor,
+}
+
+impl Trace {
+    /// Have a run take one step of `optimizer` down `loss`, for every trainable parameter. In a trace for evaluation
+    /// this does nothing.
+    ///
+    /// A trainable parameter that the loss does not reach is an error of `compile`.
+    #[track_caller]
+    pub fn minimize(&self, loss: &Tensor, optimizer: &dyn Optimizer) {
+        self.minimize_with(loss, optimizer, &MinimizeOptions::default());
+    }
+
+    /// As [`Trace::minimize`], with the gradient scaled down to the global norm `max_norm` where it is longer, as
+    /// `torch.nn.utils.clip_grad_norm_`. Returns the norm before, `[]`.
+    #[track_caller]
+    pub fn minimize_clipped(
+        &self,
+        loss: &Tensor,
+        optimizer: &dyn Optimizer,
+        max_norm: Option<f32>,
+    ) -> Tensor {
+        let options = MinimizeOptions {
+            clip_norm: max_norm,
+            ..Default::default()
+        };
+        self.minimize_with(loss, optimizer, &options).norm
+    }
+
+    /// As [`Trace::minimize`], with parameter groups, penalties, clipping, accumulation and averages.
+    #[track_caller]
+    pub fn minimize_with(
+        &self,
+        loss: &Tensor,
+        optimizer: &dyn Optimizer,
+        options: &MinimizeOptions,
+    ) -> Minimized {
+        let site = Site::here();
+        let nothing = |norm: Tensor| Minimized {
+            norm,
+            penalty: self.scalar(0.0),
+        };
+        let mut states = self.params().all();
+        states.retain(|s| s.kind == StateKind::Parameter && s.trainable);
+        let classes = check(optimizer, options).and_then(|()| {
+            let (decay, groups) = (optimizer.weight_decay(), &options.groups);
+            groups::classes(self, &states, decay, groups, &options.penalties)
+        });
+        let classes = match classes {
+            Ok(classes) => classes,
+            Err(message) => return nothing(self.misuse("minimize", message, site)),
+        };
+        if !self.is_training() || loss.is_poisoned() {
+            return nothing(self.scalar(0.0));
+        }
+        let Some(mut runs) = self.runs(loss, &states, &classes) else {
+            return nothing(self.poison());
+        };
+        self.set_micro_steps(options.micro_steps);
+        let penalties = runs.iter().filter_map(|r| r.blocks.penalty(&r.param));
+        let penalty = penalties.reduce(|a, b| a.add(&b));
+        let penalty = penalty.unwrap_or_else(|| self.scalar(0.0));
+        if options.micro_steps > 1 {
+            let sums: Vec<(Slot, Tensor)> = runs.iter().map(|r| self.accumulated(r)).collect();
+            if self.accumulates() {
+                for (slot, sum) in &sums {
+                    self.assign(slot.range, sum);
+                }
+                return Minimized {
+                    norm: self.scalar(0.0),
+                    penalty,
+                };
+            }
+            let count = self.run_scalar(Scalar::Accumulated).add_scalar(1.0);
+            for (run, (_, sum)) in runs.iter_mut().zip(sums) {
+                run.grad = sum.div(&count);
+            }
+        }
+        let norm = self.shape_gradients(&mut runs, options);
+        let rates = options.rates(optimizer);
+        rates
+            .into_iter()
+            .for_each(|(group, rate)| self.learning_rate(group, rate));
+        for run in &runs {
+            let new = optimizer.update(&Update {
+                trace: self,
+                param: run.param.clone(),
+                grad: run.grad.clone(),
+                rate: run.blocks.rate(),
+                decay: run.blocks.decay(),
+                shape: run.blocks.shape.clone(),
+                states: run.states,
+            });
+            self.assign(run.range, &new);
+            if let Some(decay) = options.ema {
+                self.average(run, &new, decay);
+            }
+        }
+        Minimized { norm, penalty }
+    }
+
+    /// The trainable parameters in flat runs, with their gradients; `None` after an error.
+    fn runs<'a>(
+        &'a self,
+        loss: &Tensor,
+        states: &'a [State],
+        classes: &[Class],
+    ) -> Option<Vec<Run<'a>>> {
+        let params: Vec<Tensor> = states
+            .iter()
+            .map(|s| self.state(s.range, TensorType::new(s.shape.clone(), s.dtype)))
+            .collect();
+        let found = self.gradients(loss, &params.iter().collect::<Vec<_>>());
+        let unreached: Vec<String> = states
+            .iter()
+            .zip(&found)
+            .filter(|(_, g)| g.is_none())
+            .map(|(s, _)| s.path.to_string())
+            .collect();
+        if !unreached.is_empty() {
+            self.fail(Error::Unreached {
+                parameters: unreached,
+            });
+            return None;
+        }
+        let grads: Vec<Tensor> = found.into_iter().flatten().collect();
+        let run = |r: std::ops::Range<usize>| {
+            let states = &states[r.clone()];
+            let blocks = Blocks::new(self, states, &classes[r.clone()]);
+            let range = StateRange {
+                len: span(states),
+                ..states[0].range
+            };
+            let flat = self.pack(&grads[r], ALIGN);
+            Run {
+                states,
+                range,
+                param: self.state(range, groups::ty(&blocks.shape)),
+                grad: flat.reshape_to(blocks.shape.clone()),
+                blocks,
+            }
+        };
+        Some(consecutive(states).into_iter().map(run).collect())
+    }
+
+    /// The gradients accumulated before, and with this run's.
+    fn accumulated(&self, run: &Run) -> (Slot, Tensor) {
+        let (shape, init) = (&run.blocks.shape, SlotInit::Fill(0.0));
+        let slot = slot(self, GRADIENT, run.states, shape, init);
+        let count = self.run_scalar(Scalar::Accumulated);
+        // What the last update used is left where it was: the first micro-step does not look at it.
+        let f = |e: &[Expr]| {
+            let zero = Expr::lit(0.0);
+            &e[0].equals(&zero).select(&zero, &e[1]) + &e[2]
+        };
+        let inputs = [&count, &slot.value, &run.grad];
+        let sum = crate::ops::loss::pointwise("accumulate", &inputs, f, Site::here());
+        (slot, sum)
+    }
+
+    /// Penalties and clipping; returns the global norm.
+    fn shape_gradients(&self, runs: &mut [Run], options: &MinimizeOptions) -> Tensor {
+        for run in runs.iter_mut() {
+            if let Some(penalty) = run.blocks.penalty_grad(&run.param) {
+                run.grad = run.grad.add(&penalty);
+            }
+            if let Some(max) = options.clip_value {
+                run.grad = run.grad.clamp(-max, max);
+            }
+        }
+        let squares = runs.iter().map(|r| r.grad.square().sum(&[], false));
+        let squares = squares.reduce(|a, b| a.add(&b));
+        let norm = squares.map_or_else(|| self.scalar(0.0), |s| s.sqrt());
+        if let Some(max) = options.clip_norm {
+            let scale = norm.add_scalar(1e-6).reciprocal().mul_scalar(max);
+            let scale = scale.clamp(f32::NEG_INFINITY, 1.0);
+            for run in runs.iter_mut() {
+                run.grad = run.grad.mul(&scale);
+            }
+        }
+        norm
+    }
+
+    /// Move the average of a run's weights towards `new`.
+    fn average(&self, run: &Run, new: &Tensor, decay: f64) {
+        let slot = slot(self, AVERAGE, run.states, &run.blocks.shape, SlotInit::Copy);
+        let first = OfUpdate {
+            name: "ema.share",
+            args: [decay, 0.0],
+            value: |n, [decay, _]| if n == 1 { 1.0 } else { 1.0 - decay },
+        };
+        let share = self.run_scalar(Scalar::OfUpdate(first));
+        let moved = slot.value.add(&new.sub(&slot.value).mul(&share));
+        self.assign(slot.range, &moved);
+    }
+}
+
+/// What is wrong with the optimizer or the options, if anything is.
+fn check(optimizer: &dyn Optimizer, options: &MinimizeOptions) -> Result<(), String> {
+    not_negative(&[
+        ("learning rate", optimizer.learning_rate()),
+        ("weight decay", shown(optimizer.weight_decay())),
+    ])?;
+    optimizer.check()?;
+    for (name, clip) in [
+        ("clip_value", options.clip_value),
+        ("clip_norm", options.clip_norm),
+    ] {
+        if let Some(max) = clip.filter(|max| max.is_nan() || *max < 0.0) {
+            return Err(format!("takes a {name} of 0 or more, {max} came"));
+        }
+    }
+    if options.micro_steps == 0 {
+        return Err("takes micro_steps of 1 or more, 0 came".to_owned());
+    }
+    options.ema.map_or(Ok(()), groups::check_average)
+}
+
+/// Ranges of states that lie one after the other in one segment.
+fn consecutive(states: &[State]) -> Vec<std::ops::Range<usize>> {
+    let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
+    for (i, s) in states.iter().enumerate() {
+        let follows = i > 0 && {
+            let before = &states[i - 1].range;
+            before.segment == s.range.segment
+                && (before.offset + before.len).next_multiple_of(ALIGN) == s.range.offset
+        };
+        match runs.last_mut() {
+            Some(run) if follows => run.end = i + 1,
+            _ => runs.push(i..i + 1),
+        }
+    }
+    runs
+}

@@ -1,0 +1,193 @@
+//! Freezing, thawing, and loading what fits of a checkpoint.
+
+use crate::common::{cpu, gpu};
+use wgrad::nn::{Linear, Module};
+use wgrad::ops::reduction::Reduction;
+use wgrad::optim::{Adam, MinimizeOptions};
+use wgrad::{Array, Function, Mode, Params, Session, TensorType};
+
+struct Net([Linear; 3]);
+
+impl Net {
+    fn new(p: &Params) -> Self {
+        let layer = |k: usize| Linear::new(40, 40).build(&p.at(format!("layers.{k}")));
+        Self([layer(0), layer(1), layer(2)])
+    }
+
+    fn step(&self, session: &mut Session) -> Function<'_> {
+        let types = [TensorType::f32([4, 40])];
+        let options = MinimizeOptions {
+            ema: Some(0.5),
+            ..Default::default()
+        };
+        let step = session.compile(Mode::Train, &types, move |g, a| {
+            let [first, second, third] = &self.0;
+            let y = third.forward(&second.forward(&first.forward(&a[0]).tanh()).tanh());
+            let loss = y.mse_loss(&g.scalar(1.0), Reduction::Mean);
+            g.minimize_with(&loss, &Adam::new(0.01), &options);
+            vec![loss]
+        });
+        step.unwrap()
+    }
+}
+
+fn batch() -> Array {
+    let x: Vec<f32> = (0..160).map(|i| (i as f32 * 0.37).sin()).collect();
+    Array::new([4, 40], x).unwrap()
+}
+
+fn values(session: &mut Session) -> Vec<(String, Vec<f32>)> {
+    let states = session.params().all();
+    let values = session.get_all(&states).unwrap();
+    let paths = states.iter().map(|s| s.path.to_string());
+    let mut all: Vec<_> = paths.zip(values.iter().map(Array::to_f32)).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+fn slots(session: &Session) -> Vec<String> {
+    let mut paths: Vec<String> = session
+        .params()
+        .all()
+        .iter()
+        .map(|s| s.path.to_string())
+        .filter(|p| p.contains('/'))
+        .collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn a_frozen_parameter_costs_nothing() {
+    for pass in [cpu(), gpu()] {
+        let params = Params::new(1);
+        let net = Net::new(&params);
+        let Some(mut session) = pass.open(&params) else {
+            continue;
+        };
+        let mut f = net.step(&mut session);
+        session.run(&mut f, &[&batch()]).unwrap();
+        let (whole, memory) = (f.plan().unwrap().steps.len(), session.memory());
+        let frozen = session.get("layers.0.weight").unwrap();
+
+        assert_eq!(params.freeze("layers.{0,1}").unwrap(), 4);
+        session.run(&mut f, &[&batch()]).unwrap();
+        let (part, less) = (f.plan().unwrap().steps.len(), session.memory());
+        // Two weight gradients, two of biases, two of inputs are gone.
+        assert!(part + 5 <= whole, "{part} steps, {whole} before");
+        assert_eq!(session.get("layers.0.weight").unwrap(), frozen);
+        assert_eq!(3 * less.optimizer, memory.optimizer);
+        let gone = |p: &String| p.contains("layers.0") || p.contains("layers.1");
+        assert!(!slots(&session).iter().any(gone), "{:?}", slots(&session));
+
+        // The plan is that of a model which was frozen from the start.
+        let params = Params::new(1);
+        let net = Net::new(&params);
+        params.freeze("layers.0").unwrap();
+        params.freeze("layers.1").unwrap();
+        let mut other = pass.open(&params).unwrap();
+        let g = net.step(&mut other);
+        assert_eq!(g.plan().unwrap().to_string(), f.plan().unwrap().to_string());
+        assert_eq!(other.predicted_memory(&g), other.memory());
+        assert_eq!(other.memory().optimizer, less.optimizer);
+        assert_eq!(session.predicted_memory(&f).optimizer, less.optimizer);
+    }
+}
+
+/// Freezing and thawing without a step between them changes nothing, and what the optimizer keeps is carried over.
+#[test]
+fn slots_are_carried_over_by_path() {
+    for pass in [cpu(), gpu()] {
+        let run = |freeze: bool| {
+            let params = Params::new(1);
+            let net = Net::new(&params);
+            let mut session = pass.open(&params)?;
+            let mut f = net.step(&mut session);
+            for k in 0..6 {
+                if freeze && k == 2 {
+                    params.freeze("*.bias").unwrap();
+                    params.thaw("*").unwrap();
+                }
+                if freeze && k == 4 {
+                    // Another training set in between, which makes no step.
+                    params.freeze("layers.1.weight").unwrap();
+                    let other = net.step(&mut session);
+                    session.forget(other);
+                    params.thaw("layers.1").unwrap();
+                }
+                session.run(&mut f, &[&batch()]).unwrap();
+            }
+            Some(values(&mut session))
+        };
+        let Some(want) = run(false) else { continue };
+        assert_eq!(run(true).unwrap(), want, "{}", pass.name);
+    }
+}
+
+#[test]
+fn thawed_parameters_train_and_others_keep_their_momentum() {
+    let params = Params::new(1);
+    let net = Net::new(&params);
+    params.freeze("layers.0").unwrap();
+    let mut session = cpu().open(&params).unwrap();
+    let mut f = net.step(&mut session);
+    session.run(&mut f, &[&batch()]).unwrap();
+    let first = session.get("layers.0.weight").unwrap();
+    let momentum = session.get("exp_avg/layers.2.weight").unwrap().to_f32();
+    params.thaw("layers.0.weight").unwrap();
+    session.run(&mut f, &[&batch()]).unwrap();
+    assert_ne!(session.get("layers.0.weight").unwrap(), first);
+    let later = session.get("exp_avg/layers.2.weight").unwrap().to_f32();
+    // 0.9 of the momentum is still there: a step of Adam from 0 would leave a tenth of the gradient.
+    let size = |x: &[f32]| x.iter().map(|x| x * x).sum::<f32>().sqrt();
+    assert!(size(&later) > 1.5 * size(&momentum));
+    // The average of a parameter that was frozen begins at its value.
+    let average = session.get("ema/layers.0.weight").unwrap().to_f32();
+    let now = session.get("layers.0.weight").unwrap().to_f32();
+    for ((a, b), c) in average.iter().zip(first.to_f32()).zip(now) {
+        assert!((a - 0.5 * (b + c)).abs() < 1e-6);
+    }
+    let message = params.freeze("layer.0").unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "the pattern 'layer.0' stands for no parameter: there are layers.0.weight, layers.0.bias, \
+         layers.1.weight, layers.1.bias, ..."
+    );
+}
+
+#[test]
+fn loading_what_fits() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let path = dir.path().join("w.safetensors");
+    let params = Params::new(1);
+    let _ = Linear::new(3, 2).build(&params.at("body"));
+    let _ = Linear::new(2, 5).build(&params.at("head"));
+    let _ = Linear::new(2, 2).build(&params.at("old"));
+    cpu().open(&params).unwrap().save(&path).unwrap();
+    let params = Params::new(2);
+    let _ = Linear::new(3, 2).build(&params.at("body"));
+    let _ = Linear::new(2, 7).build(&params.at("head"));
+    let _ = Linear::new(2, 2).build(&params.at("new"));
+    let mut session = cpu().open(&params).unwrap();
+    let before = session.get("head.weight").unwrap();
+    let report = session.load_partial(&path).unwrap();
+    assert_eq!(
+        report.to_string(),
+        "loaded 2 of 6\n  skipped, of another shape: head.weight: the model has [7,2], the file [5,2], \
+         head.bias: the model has [7], the file [5]\n  left as they were: new.weight, new.bias\n  \
+         in the file alone: old.weight, old.bias"
+    );
+    assert_eq!(report.loaded, ["body.weight", "body.bias"]);
+    assert_eq!(session.get("head.weight").unwrap(), before);
+    let file = wgrad::weights::Reader::open(&path).unwrap();
+    let body = session.get("body.weight").unwrap();
+    assert_eq!(file.read("body.weight").unwrap(), body);
+    let params = Params::new(0);
+    let _ = Linear::new(3, 2).build(&params.at("other"));
+    let message = cpu().open(&params).unwrap().load_partial(&path);
+    let message = message.unwrap_err().to_string();
+    assert!(
+        message.contains("nothing in it fits this model"),
+        "{message}"
+    );
+}
