@@ -5,13 +5,11 @@ use crate::error::{Error, Result};
 use crate::graph::TensorType;
 use crate::session::Session;
 use crate::state::{AVERAGE, State, StateKind};
-use crate::weights::{self, Reader};
+use crate::weights::{self, COUNTERS, Reader};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-/// Counters that PyTorch's batch norm keeps and nothing here needs.
-const COUNTERS: &str = "num_batches_tracked";
 const UPDATES: &str = "updates";
 const MICRO_STEP: &str = "micro_step";
 const ACCUMULATED: &str = "accumulated";
@@ -60,7 +58,7 @@ impl Session {
     }
 
     /// Read parameters and buffers from a safetensors file, as `load_state_dict(strict=True)`: it must hold these, no
-    /// others, and in these shapes. `num_batches_tracked` of PyTorch's batch norm is passed over.
+    /// others, and in these shapes. A `num_batches_tracked` of PyTorch's batch norm that the model has not is passed over.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] with every name that does not fit; [`Error::File`] and [`Error::Io`] for files that are not

@@ -51,7 +51,7 @@ pub struct State {
     pub init: Arc<Array>,
     /// The state whose value it starts with, in place of `init`.
     pub starts_as: Option<Arc<str>>,
-    /// For parameters: whether training changes it.
+    /// For parameters and buffers: whether training changes it.
     pub trainable: bool,
 }
 
@@ -207,7 +207,7 @@ impl Params {
             range,
             init: Arc::new(value),
             starts_as: None,
-            trainable: kind == StateKind::Parameter,
+            trainable: matches!(kind, StateKind::Parameter | StateKind::Buffer),
         });
         Param { path, shape }
     }
@@ -315,7 +315,7 @@ impl Params {
         store.states[at.unwrap_or_default()].clone()
     }
 
-    /// Whether training changes the parameters below this handle's path.
+    /// Whether training changes the parameters and buffers (running statistics) below this handle's path.
     pub fn set_trainable(&self, trainable: bool) {
         let prefix = format!("{}.", self.prefix);
         self.mark(trainable, |path| {
@@ -364,13 +364,14 @@ impl Params {
         )
     }
 
-    /// Mark the parameters whose paths `are` those meant, and return how many there are.
+    /// Mark the parameters and buffers whose paths `are` those meant, and return how many are parameters.
     fn mark(&self, trainable: bool, are: impl Fn(&str) -> bool) -> usize {
         let mut store = self.lock();
         let (mut count, mut changed) = (0, false);
-        let parameters = store.states.iter_mut();
-        for s in parameters.filter(|s| s.kind == StateKind::Parameter && are(&s.path)) {
-            count += 1;
+        let model = |k: StateKind| matches!(k, StateKind::Parameter | StateKind::Buffer);
+        let meant = store.states.iter_mut();
+        for s in meant.filter(|s| model(s.kind) && are(&s.path)) {
+            count += usize::from(s.kind == StateKind::Parameter);
             changed |= s.trainable != trainable;
             s.trainable = trainable;
         }

@@ -358,6 +358,18 @@ impl Trace {
         self.0.borrow().graph.nodes[node].clone()
     }
 
+    /// The node that assigns the state at `to`, if there is one.
+    pub(crate) fn assigned(&self, to: StateRange) -> Option<usize> {
+        let inner = self.0.borrow();
+        let found = |n: &Node| matches!(n.op.kind(), crate::op::Kind::Assign(r) if r == to);
+        inner.graph.nodes.iter().rposition(found)
+    }
+
+    /// Have a node do `op` instead.
+    pub(crate) fn replace(&self, node: usize, op: Arc<dyn OpDef>) {
+        self.0.borrow_mut().graph.nodes[node].op = op;
+    }
+
     /// The tensor of a value.
     pub(crate) fn tensor(&self, value: Value) -> Tensor {
         let ty = self.0.borrow().graph.ty(value).clone();

@@ -283,8 +283,9 @@ pub(crate) fn check_strict<'a>(
 }
 
 /// Writes tensors and metadata to a `.safetensors` file, atomically: until it is complete and on the disk, `path` is
-/// what it was. The tensors lie in the order in which they come, except that those of dtype bool, one byte an element,
-/// come last. Equal content gives equal bytes. A link at `path` is replaced, not followed.
+/// what it was. The tensors lie in the order in which they come, except that counters of batch norm
+/// (`num_batches_tracked`), which are I64 as PyTorch's, come first and those of dtype bool, one byte an element, last. Equal
+/// content gives equal bytes. A link at `path` is replaced, not followed.
 ///
 /// # Errors
 /// [`Error::Argument`] where a name comes twice or is `__metadata__`; [`Error::Io`] where the file cannot be written:
@@ -295,15 +296,21 @@ pub fn write(
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
     let path = path.as_ref();
+    let (wide, rest): (Vec<_>, Vec<_>) = tensors.iter().partition(|(name, a)| is_wide(name, a));
     let (bools, words): (Vec<_>, Vec<_>) =
-        tensors.iter().partition(|(_, a)| a.dtype() == DType::Bool);
-    let ordered = || words.iter().chain(&bools);
+        rest.into_iter().partition(|(_, a)| a.dtype() == DType::Bool);
+    let ordered = || wide.iter().chain(&words).chain(&bools);
     let header = header(ordered().map(|(name, array)| (name, array)), metadata)?;
     replace(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        for (_, array) in ordered() {
+        for (name, array) in ordered() {
             match array.dtype() {
+                _ if is_wide(name, array) => {
+                    let wide = |&w: &u32| i64::from(w as i32).to_le_bytes();
+                    let words = array.words();
+                    words.iter().try_for_each(|w| file.write_all(&wide(w)))?;
+                }
                 DType::Bool => array
                     .words()
                     .iter()
@@ -313,6 +320,14 @@ pub fn write(
         }
         Ok(())
     })
+}
+
+/// The counters that PyTorch's normalisation layers keep.
+pub(crate) const COUNTERS: &str = "num_batches_tracked";
+
+/// Whether a tensor is written as I64.
+fn is_wide(name: &str, array: &Array) -> bool {
+    array.dtype() == DType::I32 && name.rsplit('.').next() == Some(COUNTERS)
 }
 
 /// The JSON header, padded with spaces so that the data begin at a multiple of 8.
@@ -328,6 +343,7 @@ fn header<'a>(
     let mut start = 0;
     for (name, array) in tensors {
         let (dtype, size) = match array.dtype() {
+            DType::I32 if is_wide(name, array) => (Dtype::I64, 8),
             DType::F32 => (Dtype::F32, 4),
             DType::I32 => (Dtype::I32, 4),
             DType::U32 => (Dtype::U32, 4),

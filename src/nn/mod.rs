@@ -14,6 +14,7 @@ mod embedding;
 mod flatten;
 pub mod init;
 mod linear;
+mod norm;
 mod pool;
 mod sequential;
 
@@ -23,6 +24,7 @@ pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingBuilder};
 pub use flatten::Flatten;
 pub use linear::{Linear, LinearBuilder};
+pub use norm::*;
 pub use pool::{AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d};
 pub use sequential::Sequential;
 

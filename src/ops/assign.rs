@@ -3,7 +3,10 @@
 use crate::error::Site;
 use crate::graph::{StateRange, TensorType};
 use crate::op::{Kind, OpDef};
+use crate::ops::detach::Detach;
+use crate::state::Param;
 use crate::tensor::{Tensor, Trace};
+use std::sync::Arc;
 
 /// See the module.
 #[derive(Debug)]
@@ -34,11 +37,23 @@ impl OpDef for Assign {
 
 impl Trace {
     /// Have the state at `to` hold `value` after the run. Within this run every reader sees the old value. A trace for
-    /// evaluation has no assigns: there this does nothing.
+    /// evaluation has no assigns: there this does nothing. A second value replaces the first.
     #[track_caller]
     pub fn assign(&self, to: StateRange, value: &Tensor) {
         if self.is_training() {
+            if let Some(before) = self.assigned(to) {
+                self.replace(before, Arc::new(Detach));
+            }
             value.apply(Assign { to }, &[], Site::here());
+        }
+    }
+
+    /// What `param` is to hold after the run, as far as the trace has come: what it was assigned, else its value.
+    pub(crate) fn latest(&self, param: &Param) -> Tensor {
+        let range = self.params().state(param).range;
+        match self.assigned(range) {
+            Some(node) => self.tensor(self.node(node).inputs[0]),
+            None => self.param(param),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use super::{Build, Case};
 use wgrad::Params;
-use wgrad::nn::{Embedding, Linear, Module};
+use wgrad::nn::{
+    BatchNorm, Embedding, GroupNorm, InstanceNorm, LayerNorm, Linear, Module, RmsNorm,
+};
 
 /// The layer of `case`, built below `params`.
 pub fn find(case: &Case, params: &Params) -> Option<Build> {
@@ -21,8 +23,40 @@ pub fn find(case: &Case, params: &Params) -> Option<Build> {
             };
             module(layer.build(params))
         }
+        "nn.BatchNorm1d" => batch_norm::<1>(case, params),
+        "nn.BatchNorm2d" => batch_norm::<2>(case, params),
+        "nn.BatchNorm3d" => batch_norm::<3>(case, params),
+        "nn.InstanceNorm1d" => instance_norm::<1>(case, params),
+        "nn.InstanceNorm2d" => instance_norm::<2>(case, params),
+        "nn.InstanceNorm3d" => instance_norm::<3>(case, params),
+        "nn.LayerNorm" => {
+            let layer = LayerNorm::new(case.sizes("normalized_shape", 1));
+            module(layer.eps(case.f32("eps", 1e-5)).build(params))
+        }
+        "nn.RMSNorm" => {
+            let layer = RmsNorm::new(case.sizes("normalized_shape", 1));
+            module(layer.eps(case.f32("eps", f32::EPSILON)).build(params))
+        }
+        "nn.GroupNorm" => {
+            let layer = GroupNorm::new(size("num_groups"), size("num_channels"));
+            module(layer.eps(case.f32("eps", 1e-5)).build(params))
+        }
         _ => None,
     }
+}
+
+fn batch_norm<const D: usize>(case: &Case, params: &Params) -> Option<Build> {
+    let layer = BatchNorm::<D>::new(case.int("num_features") as usize)
+        .eps(case.f32("eps", 1e-5))
+        .momentum(case.number("momentum").map(|m| m as f32));
+    module(layer.build(params))
+}
+
+fn instance_norm<const D: usize>(case: &Case, params: &Params) -> Option<Build> {
+    let layer = InstanceNorm::<D>::new(case.int("num_features") as usize)
+        .eps(case.f32("eps", 1e-5))
+        .affine(case.flag("affine", false));
+    module(layer.build(params))
 }
 
 fn module(layer: impl Module + 'static) -> Option<Build> {

@@ -1,6 +1,6 @@
 //! The models that `generate.py` defines, as a user would write them.
 
-use wgrad::nn::{Conv1d, Conv2d, Embedding, Linear, Module};
+use wgrad::nn::{BatchNorm2d, Conv1d, Conv2d, Embedding, Linear, Module};
 use wgrad::{Params, Tensor};
 
 /// The model of that name.
@@ -11,6 +11,7 @@ pub fn find(name: &str, p: &Params) -> Option<Box<dyn Module>> {
         "lenet_exercise" => Some(lenet(p, [9, 3, 25, 4], [900, 540, 54], Tensor::tanh)),
         "keras_cifar" => Some(keras_cifar(p, 8)),
         "simple_cnn" => Some(simple_cnn(p)),
+        "norm_net" => Some(norm_net(p)),
         _ => None,
     }
 }
@@ -69,5 +70,22 @@ fn simple_cnn(p: &Params) -> Box<dyn Module> {
         let x = embeddings.forward(ids).transpose(1, 2);
         let x = convolution.forward(&x).relu().adaptive_max_pool1d([1]);
         output_layer.forward(&x.squeeze(2))
+    })
+}
+
+fn norm_net(p: &Params) -> Box<dyn Module> {
+    let conv = |inputs, name: &str| {
+        Conv2d::new(inputs, 8, 3)
+            .padding(1)
+            .bias(false)
+            .build(&p.at(name))
+    };
+    let (conv1, bn1) = (conv(3, "conv1"), BatchNorm2d::new(8).build(&p.at("bn1")));
+    let (conv2, bn2) = (conv(8, "conv2"), BatchNorm2d::new(8).build(&p.at("bn2")));
+    let fc = Linear::new(8, 10).build(&p.at("fc"));
+    Box::new(move |x: &Tensor| {
+        let x = bn1.forward(&conv1.forward(x)).relu();
+        let x = (&bn2.forward(&conv2.forward(&x)) + &x).relu();
+        fc.forward(&x.adaptive_avg_pool2d([1, 1]).flatten(1))
     })
 }
