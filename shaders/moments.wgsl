@@ -23,14 +23,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let first = team_row((group.z * groups.y + group.y) * groups.x + group.x, thread);
     let step = team_step(groups.x * groups.y * groups.z);
     for (var task = first; task < p.sets * p.parts; task += step) {
-        let set = task % p.sets;
+        let which = task % p.sets;
         let start = task / p.sets * p.length;
         let end = min(start + p.length, p.size);
         var m = Moments(0.0, 0.0, 0.0);
         var j = start + member;
-        var w = walk_from(j, set);
+        var w = walk_from(j, which);
         if (p.centred == 1u) {
-            let shift = x[set * p.inner];
+            let shift = x[which * p.inner];
             while (j < end) {
                 var n = 0.0;
                 var sum = 0.0;

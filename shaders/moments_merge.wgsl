@@ -28,26 +28,26 @@ fn share(part: u32) -> f32 {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) thread: u32) {
     let first = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
-    for (var set = first; set < p.sets; set += groups.x * groups.y * groups.z * THREADS) {
+    for (var which = first; which < p.sets; which += groups.x * groups.y * groups.z * THREADS) {
         let n = f32(p.size);
         var mean = 0.0;
         for (var part = 0u; part < p.parts; part++) {
-            mean += partial[2u * (part * p.sets + set)] * (share(part) / n);
+            mean += partial[2u * (part * p.sets + which)] * (share(part) / n);
         }
         var squares = 0.0;
         for (var part = 0u; part < p.parts; part++) {
-            let at = 2u * (part * p.sets + set);
+            let at = 2u * (part * p.sets + which);
             let off = partial[at] - mean;
             squares += partial[at + 1u] + off * off * share(part);
         }
         var v = squares / n;
         v = select(v, 0.0, v < 0.0);
-        variance[set] = v;
-        rstd[set] = 1.0 / sqrt(v + p.eps);
+        variance[which] = v;
+        rstd[which] = 1.0 / sqrt(v + p.eps);
         var shift = 0.0;
         if (p.centred == 1u) {
-            shift = x[set * p.inner];
+            shift = x[which * p.inner];
         }
-        epilogue(set, shift + mean);
+        epilogue(which, shift + mean);
     }
 }

@@ -24,13 +24,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let first = team_row((group.z * groups.y + group.y) * groups.x + group.x, thread);
     let step = team_step(groups.x * groups.y * groups.z);
     for (var task = first; task < p.sets * p.parts; task += step) {
-        let set = task % p.sets;
+        let which = task % p.sets;
         let start = task / p.sets * p.length;
         let end = min(start + p.length, p.size);
         var plain = 0.0;
         var hat = 0.0;
         var j = start + member;
-        var w = walk_from(j, set);
+        var w = walk_from(j, which);
         // Two levels, so that the sum of a long part loses little.
         while (j < end) {
             var a = 0.0;
@@ -38,17 +38,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             for (var n = 0u; j < end && n < 256u; n++) {
                 let g = grad[w.at];
                 a += g;
-                b += g * (x[w.at] - mean[set]);
+                b += g * (x[w.at] - mean[which]);
                 w = walk_on(w);
                 j += TEAM;
             }
             plain += a;
-            hat += b * rstd[set];
+            hat += b * rstd[which];
         }
         plain = team_sum(plain, member);
         hat = team_sum(hat, member);
         if (member == 0u) {
-            let at = 2u * (task - set) + set;
+            let at = 2u * (task - which) + which;
             epilogue(at, plain);
             epilogue(at + p.sets, hat);
         }

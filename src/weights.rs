@@ -297,8 +297,9 @@ pub fn write(
 ) -> Result<()> {
     let path = path.as_ref();
     let (wide, rest): (Vec<_>, Vec<_>) = tensors.iter().partition(|(name, a)| is_wide(name, a));
-    let (bools, words): (Vec<_>, Vec<_>) =
-        rest.into_iter().partition(|(_, a)| a.dtype() == DType::Bool);
+    let (bools, words): (Vec<_>, Vec<_>) = rest
+        .into_iter()
+        .partition(|(_, a)| a.dtype() == DType::Bool);
     let ordered = || wide.iter().chain(&words).chain(&bools);
     let header = header(ordered().map(|(name, array)| (name, array)), metadata)?;
     replace(path, |file| {

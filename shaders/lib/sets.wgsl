@@ -3,9 +3,9 @@
 struct Walk { at: u32, i: u32 }
 
 // Element `j` of the set.
-fn walk_from(j: u32, set: u32) -> Walk {
+fn walk_from(j: u32, which: u32) -> Walk {
     let i = j % p.inner;
-    return Walk((j / p.inner * p.sets + set) * p.inner + i, i);
+    return Walk((j / p.inner * p.sets + which) * p.inner + i, i);
 }
 
 // TEAM elements on.

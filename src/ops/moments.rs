@@ -69,7 +69,9 @@ impl Sets {
                 let mut sums = vec![(0.0, 0.0); self.count];
                 for row in p * height..((p + 1) * height).min(self.outer) {
                     let at = row * width..(row + 1) * width;
-                    let lines = a[at.clone()].chunks(self.inner).zip(b[at].chunks(self.inner));
+                    let lines = a[at.clone()]
+                        .chunks(self.inner)
+                        .zip(b[at].chunks(self.inner));
                     for (set, (sum, (a, b))) in sums.iter_mut().zip(lines).enumerate() {
                         let terms = a.iter().zip(b).map(|(&a, &b)| of(set, a, b));
                         terms.for_each(|t| add(sum, t));

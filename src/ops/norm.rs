@@ -48,8 +48,16 @@ impl Tensor {
     /// `weight` of shape `normalized_shape`: `torch.nn.functional.rms_norm` (Zhang and Sennrich, 2019), whose `eps` is
     /// [`f32::EPSILON`] by default.
     #[track_caller]
-    pub fn rms_norm(&self, normalized_shape: &[usize], weight: Option<&Tensor>, eps: f32) -> Tensor {
-        let norm = RowNorm { centred: false, eps };
+    pub fn rms_norm(
+        &self,
+        normalized_shape: &[usize],
+        weight: Option<&Tensor>,
+        eps: f32,
+    ) -> Tensor {
+        let norm = RowNorm {
+            centred: false,
+            eps,
+        };
         let site = Site::here();
         self.trailing("rms_norm", normalized_shape, [weight, None], norm, site)
     }
@@ -78,8 +86,12 @@ impl Tensor {
         let n: usize = shape.iter().product();
         let rows = self.shape()[..self.rank() - shape.len()].iter().product();
         let x = self.reshape_to([rows, 1, n, 1].into());
-        x.rows_normalized(affine.map(|t| Some(t?.reshape_to([1, 1, n, 1].into()))), norm, site)
-            .reshape_to(self.shape().clone())
+        x.rows_normalized(
+            affine.map(|t| Some(t?.reshape_to([1, 1, n, 1].into()))),
+            norm,
+            site,
+        )
+        .reshape_to(self.shape().clone())
     }
 
     /// For each sample the channels of `self` `[n, c, …]`, cut in `groups` parts, each part less its mean and divided by
@@ -115,7 +127,12 @@ impl Tensor {
     /// `sqrt(variance + eps)`, times `weight` `[c]`, plus `bias` `[c]`: `torch.nn.functional.instance_norm` with the
     /// input's own statistics, where `eps` is 1e-5 by default.
     #[track_caller]
-    pub fn instance_norm(&self, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f32) -> Tensor {
+    pub fn instance_norm(
+        &self,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        eps: f32,
+    ) -> Tensor {
         let (site, affine) = (Site::here(), [weight, bias]);
         match self.instances(affine, site) {
             Ok(c) => self.by_channel(c, affine, eps, site),
@@ -156,7 +173,8 @@ impl Tensor {
             return Err(self.trace().misuse("instance_norm", message, site));
         }
         let c = self.shape()[1];
-        self.misfit("instance_norm", affine, &[c], site).map_or(Ok(c), Err)
+        self.misfit("instance_norm", affine, &[c], site)
+            .map_or(Ok(c), Err)
     }
 
     /// Each channel of `self` `[n, c, …]` less its mean over the batch and divided by its deviation
@@ -305,7 +323,11 @@ impl Tensor {
             let wrong = |t: &&Tensor| t.shape()[..] != *shape || !t.dtype().is_float();
             let t = of.into_iter().flatten().find(wrong)?;
             let want = Shape::from(shape.to_vec());
-            format!("{}: takes weights f32 {want}, {} came", self.shape(), t.ty())
+            format!(
+                "{}: takes weights f32 {want}, {} came",
+                self.shape(),
+                t.ty()
+            )
         };
         Some(self.trace().misuse(name, message, site))
     }

@@ -135,9 +135,7 @@ impl OpDef for Normalize {
                 .sum_to(w.shape())
             });
         }
-        if let (Some(bias), Some(of_bias)) =
-            (bias, result.get_mut(3 + usize::from(self.weight)))
-        {
+        if let (Some(bias), Some(of_bias)) = (bias, result.get_mut(3 + usize::from(self.weight))) {
             let known = even && *bias.shape() == self.kept;
             *of_bias = Some(if known {
                 plain.clone()

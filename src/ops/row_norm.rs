@@ -191,8 +191,10 @@ impl OpDef for RowNorm {
         d.generated
             .push_str(include_str!("../../shaders/lib/moments.wgsl"));
         let d = io.with_epilogue(d, 1);
-        Ok(d.ok_or_else(|| Error::Device("row_norm: no kernel".into()))?
-            .into())
+        Ok(
+            d.ok_or_else(|| Error::Device("row_norm: no kernel".into()))?
+                .into(),
+        )
     }
 
     fn takes_epilogue(&self) -> bool {
@@ -208,7 +210,11 @@ pub(crate) fn folded(a: &[f32], b: &[f32], of: impl Fn(f32, f32) -> f32) -> f64 
         for (a, b) in a[..whole].chunks_exact(8).zip(b[..whole].chunks_exact(8)) {
             (0..8).for_each(|l| lanes[l] += of(a[l], b[l]));
         }
-        let rest: f32 = a[whole..].iter().zip(&b[whole..]).map(|(&a, &b)| of(a, b)).sum();
+        let rest: f32 = a[whole..]
+            .iter()
+            .zip(&b[whole..])
+            .map(|(&a, &b)| of(a, b))
+            .sum();
         f64::from(lanes.iter().sum::<f32>() + rest)
     };
     a.chunks(512).zip(b.chunks(512)).map(block).sum()

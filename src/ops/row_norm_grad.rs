@@ -71,7 +71,12 @@ impl OpDef for RowNormGrad {
             let x = &x[row * n..][..n];
             let (mean, rstd, weight) = (mean[row], rstd[row], w.at(weight, row));
             up.clear();
-            up.extend(grad[row * n..][..n].iter().enumerate().map(|(k, g)| g * weight(k)));
+            up.extend(
+                grad[row * n..][..n]
+                    .iter()
+                    .enumerate()
+                    .map(|(k, g)| g * weight(k)),
+            );
             let along = folded(x, up, |x, u| (x - mean) * rstd * u) / n as f64;
             let plain = match self.0.centred {
                 true => folded(up, up, |u, _| u) / n as f64,

@@ -7,6 +7,7 @@ pub mod long;
 mod loss;
 mod matmul;
 mod movement;
+mod norm;
 mod pointwise;
 mod random;
 mod reduce;
@@ -195,6 +196,7 @@ pub fn table() -> Vec<Case> {
     matmul::cases(&mut all);
     index::cases(&mut all);
     loss::cases(&mut all);
+    norm::cases(&mut all);
     window::cases(&mut all);
     random::cases(&mut all);
     all

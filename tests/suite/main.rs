@@ -18,6 +18,7 @@ mod gradcheck;
 
 mod limits;
 mod optimizers;
+mod norm;
 mod parity;
 mod plans;
 mod run;

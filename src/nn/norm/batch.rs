@@ -127,7 +127,10 @@ impl<const D: usize> BatchNormBuilder<D> {
         refuse(&scope, params, self.channels, self.eps);
         if let Some(m) = self.momentum {
             let bad = !(0.0..=1.0).contains(&m);
-            scope.refuse(params, &[(bad, format!("momentum is {m}: a share, 0 to 1"))]);
+            scope.refuse(
+                params,
+                &[(bad, format!("momentum is {m}: a share, 0 to 1"))],
+            );
         }
         BatchNorm {
             affine: Affine::new(params, &[self.channels], self.affine, self.affine),

@@ -79,7 +79,11 @@ impl Running {
     fn follow(&self, g: &Trace, found: &BatchNormed, n: usize, factor: &Tensor) {
         let unbiased = n as f32 / (n as f32 - 1.0);
         let new = [found.mean.clone(), found.var.mul_scalar(unbiased)];
-        for ((param, old), new) in [&self.mean, &self.var].into_iter().zip(self.values(g)).zip(new) {
+        for ((param, old), new) in [&self.mean, &self.var]
+            .into_iter()
+            .zip(self.values(g))
+            .zip(new)
+        {
             let kept = old.mul(&factor.neg().add_scalar(1.0));
             let value = kept.add(&new.detach().mul(factor));
             g.assign(g.params().state(param).range, &value);
