@@ -32,8 +32,6 @@ activations! {
     Relu = |x| x.relu();
     /// As `torch.nn.ReLU6`.
     Relu6 = |x| x.relu6();
-    /// As `torch.nn.GELU` without an approximation.
-    Gelu = |x| x.gelu(GeluApprox::None);
     /// As `torch.nn.SiLU`.
     Silu = |x| x.silu();
     /// As `torch.nn.Mish`.
@@ -46,12 +44,78 @@ activations! {
     Hardswish = |x| x.hardswish();
     /// As `torch.nn.Hardsigmoid`.
     Hardsigmoid = |x| x.hardsigmoid();
-    /// As `torch.nn.Softplus` with its defaults, beta 1 and threshold 20.
-    Softplus = |x| x.softplus(1.0, 20.0);
     /// As `torch.nn.SELU`.
     Selu = |x| x.selu();
-    /// As `torch.nn.ELU` with alpha 1.
-    Elu = |x| x.elu(1.0);
-    /// As `torch.nn.LeakyReLU` with a slope of 0.01.
-    LeakyRelu = |x| x.leaky_relu(0.01);
+    /// As `torch.nn.Softsign`.
+    Softsign = |x| x.softsign();
+    /// As `torch.nn.LogSigmoid`.
+    LogSigmoid = |x| x.log_sigmoid();
+    /// As `torch.nn.Tanhshrink`.
+    Tanhshrink = |x| x.tanhshrink();
+}
+
+macro_rules! with_options {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $ty:ty = $default:expr),* } = |$x:ident, $o:ident| $body:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        pub struct $name {
+            $(#[doc = concat!("PyTorch's `", stringify!($field), "`, `", stringify!($default), "` by default.")]
+            pub $field: $ty,)*
+        }
+
+        impl $name {
+            /// With these options; `default()` has PyTorch's.
+            pub fn new($($field: $ty),*) -> Self {
+                Self { $($field),* }
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default),* }
+            }
+        }
+
+        impl Build for $name {
+            type Layer = Self;
+
+            fn build(self, _: &Params) -> Self {
+                self
+            }
+        }
+
+        impl Module for $name {
+            fn forward(&self, $x: &Tensor) -> Tensor {
+                let $o = self;
+                $body
+            }
+        }
+    )*};
+}
+
+with_options! {
+    /// As `torch.nn.GELU`.
+    Gelu { approximate: GeluApprox = GeluApprox::None } = |x, o| x.gelu(o.approximate);
+    /// As `torch.nn.Softplus`.
+    Softplus { beta: f32 = 1.0, threshold: f32 = 20.0 } = |x, o| x.softplus(o.beta, o.threshold);
+    /// As `torch.nn.ELU`.
+    Elu { alpha: f32 = 1.0 } = |x, o| x.elu(o.alpha);
+    /// As `torch.nn.CELU`.
+    Celu { alpha: f32 = 1.0 } = |x, o| x.celu(o.alpha);
+    /// As `torch.nn.LeakyReLU`.
+    LeakyRelu { negative_slope: f32 = 0.01 } = |x, o| x.leaky_relu(o.negative_slope);
+    /// As `torch.nn.Hardtanh`.
+    Hardtanh { min_val: f32 = -1.0, max_val: f32 = 1.0 } = |x, o| x.hardtanh(o.min_val, o.max_val);
+    /// As `torch.nn.Hardshrink`.
+    Hardshrink { lambda: f32 = 0.5 } = |x, o| x.hardshrink(o.lambda);
+    /// As `torch.nn.Softshrink`.
+    Softshrink { lambda: f32 = 0.5 } = |x, o| x.softshrink(o.lambda);
+    /// As `torch.nn.Threshold`, which has no defaults.
+    Threshold { threshold: f32 = 0.0, value: f32 = 0.0 } = |x, o| x.threshold(o.threshold, o.value);
+    /// As `torch.nn.GLU`.
+    Glu { dim: isize = -1 } = |x, o| x.glu(o.dim);
+    /// As `torch.nn.Softmax`, along the last dimension by default.
+    Softmax { dim: isize = -1 } = |x, o| x.softmax(o.dim);
+    /// As `torch.nn.LogSoftmax`, along the last dimension by default.
+    LogSoftmax { dim: isize = -1 } = |x, o| x.log_softmax(o.dim);
 }

@@ -51,3 +51,47 @@ impl Module for Dropout {
         }
     }
 }
+
+/// Zeroes each channel of each sample of `x [n, c, …]` with probability `p` in training and scales the others by
+/// `1 / (1 - p)`, as `torch.nn.Dropout2d` (Tompson et al., 2015); in evaluation it returns `x` itself.
+#[derive(Debug, Clone)]
+pub struct FeatureDropout(Dropout);
+
+/// Of `x [n, c, l]`, as `torch.nn.Dropout1d`.
+pub type Dropout1d = FeatureDropout;
+/// Of `x [n, c, h, w]`, as `torch.nn.Dropout2d`.
+pub type Dropout2d = FeatureDropout;
+/// Of `x [n, c, d, h, w]`, as `torch.nn.Dropout3d`.
+pub type Dropout3d = FeatureDropout;
+
+impl FeatureDropout {
+    /// Dropout of channels with probability `p`, 0 to 1. See [`Dropout::new`].
+    pub fn new(p: f32) -> Self {
+        Self(Dropout::new(p))
+    }
+
+    /// The layer at the path of `params`. See [`Dropout::build`].
+    #[track_caller]
+    pub fn build(self, params: &Params) -> Self {
+        Self(self.0.build(params))
+    }
+}
+
+impl Build for FeatureDropout {
+    type Layer = Self;
+
+    #[track_caller]
+    fn build(self, params: &Params) -> Self {
+        FeatureDropout::build(self, params)
+    }
+}
+
+impl Module for FeatureDropout {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let p = self.0.p;
+        match &self.0.scope {
+            Some(scope) => scope.run(x, || x.feature_dropout(p)),
+            None => x.feature_dropout(p),
+        }
+    }
+}

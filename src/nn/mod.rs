@@ -8,7 +8,10 @@
 )]
 
 mod activation;
+mod bilinear;
+mod container;
 mod conv;
+mod conv_transpose;
 mod dropout;
 mod embedding;
 mod flatten;
@@ -16,17 +19,26 @@ pub mod init;
 mod linear;
 mod norm;
 mod pool;
+mod prelu;
 mod sequential;
+mod upsample;
 
 pub use activation::*;
+pub use bilinear::{Bilinear, BilinearBuilder};
+pub use container::{Identity, ModuleList, Residual};
 pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvBuilder, Sizes};
-pub use dropout::Dropout;
+pub use conv_transpose::{
+    ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, ConvTransposeBuilder,
+};
+pub use dropout::{Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureDropout};
 pub use embedding::{Embedding, EmbeddingBuilder};
 pub use flatten::Flatten;
 pub use linear::{Linear, LinearBuilder};
 pub use norm::*;
-pub use pool::{AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d};
+pub use pool::*;
+pub use prelu::{Prelu, PreluBuilder};
 pub use sequential::Sequential;
+pub use upsample::Upsample;
 
 use crate::error::Site;
 use crate::state::Params;

@@ -64,10 +64,60 @@ pools! {
     MaxPool2d, 2, max_pool2d_with;
     /// The largest of each window of `x [n, c, d, h, w]`, as `torch.nn.MaxPool3d`.
     MaxPool3d, 3, max_pool3d_with;
+    /// The smallest of each window of `x [n, c, l]`.
+    MinPool1d, 1, min_pool1d_with;
+    /// The smallest of each window of `x [n, c, h, w]`.
+    MinPool2d, 2, min_pool2d_with;
+    /// The smallest of each window of `x [n, c, d, h, w]`.
+    MinPool3d, 3, min_pool3d_with;
     /// The mean of each window of `x [n, c, l]`, as `torch.nn.AvgPool1d`.
     AvgPool1d, 1, avg_pool1d_with;
     /// The mean of each window of `x [n, c, h, w]`, as `torch.nn.AvgPool2d`.
     AvgPool2d, 2, avg_pool2d_with;
     /// The mean of each window of `x [n, c, d, h, w]`, as `torch.nn.AvgPool3d`.
     AvgPool3d, 3, avg_pool3d_with;
+}
+
+macro_rules! adaptive {
+    ($($(#[$doc:meta])* $name:ident, $dims:literal, $method:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name([usize; $dims]);
+
+        impl $name {
+            /// This many windows: one number, or one a spatial dimension.
+            pub fn new(windows: impl Into<Sizes<$dims>>) -> Self {
+                Self(windows.into().0)
+            }
+        }
+
+        impl Build for $name {
+            type Layer = Self;
+
+            fn build(self, _: &Params) -> Self {
+                self
+            }
+        }
+
+        impl Module for $name {
+            fn forward(&self, x: &Tensor) -> Tensor {
+                x.$method(self.0)
+            }
+        }
+    )*};
+}
+
+adaptive! {
+    /// The largest of each of some windows that share `x [n, c, l]`, as `torch.nn.AdaptiveMaxPool1d`.
+    AdaptiveMaxPool1d, 1, adaptive_max_pool1d;
+    /// The largest of each of some windows that share `x [n, c, h, w]`, as `torch.nn.AdaptiveMaxPool2d`.
+    AdaptiveMaxPool2d, 2, adaptive_max_pool2d;
+    /// The largest of each of some windows that share `x [n, c, d, h, w]`, as `torch.nn.AdaptiveMaxPool3d`.
+    AdaptiveMaxPool3d, 3, adaptive_max_pool3d;
+    /// The mean of each of some windows that share `x [n, c, l]`, as `torch.nn.AdaptiveAvgPool1d`.
+    AdaptiveAvgPool1d, 1, adaptive_avg_pool1d;
+    /// The mean of each of some windows that share `x [n, c, h, w]`, as `torch.nn.AdaptiveAvgPool2d`.
+    AdaptiveAvgPool2d, 2, adaptive_avg_pool2d;
+    /// The mean of each of some windows that share `x [n, c, d, h, w]`, as `torch.nn.AdaptiveAvgPool3d`.
+    AdaptiveAvgPool3d, 3, adaptive_avg_pool3d;
 }

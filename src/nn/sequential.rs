@@ -58,3 +58,12 @@ impl Module for Sequential {
             .fold(x.clone(), |x, module| module.forward(&x))
     }
 }
+
+/// As it is: its parameters lie where it was made.
+impl Build for Sequential {
+    type Layer = Self;
+
+    fn build(self, _: &Params) -> Self {
+        self
+    }
+}

@@ -61,8 +61,59 @@ impl Tensor {
     /// steps average to. Each row of `mask` must have a 1.
     #[track_caller]
     pub fn masked_mean(&self, mask: &Tensor) -> Tensor {
+        if let Some(poison) = self.unmasked("masked_mean", mask, Site::here()) {
+            return poison;
+        }
+        let mask = &mask.to_f32();
         let sum = self.mul(&mask.unsqueeze(-1)).sum(&[1], false);
         sum.div(&mask.sum(&[1], true))
+    }
+
+    /// The largest of `self` `[n, t, c]` over the steps where `mask` `[n, t]` is 1, `[n, c]`; where there are none the
+    /// negative infinity.
+    #[track_caller]
+    pub fn masked_max(&self, mask: &Tensor) -> Tensor {
+        let site = Site::here();
+        if let Some(poison) = self.unmasked("masked_max", mask, site) {
+            return poison;
+        }
+        let mask = mask.unsqueeze(-1);
+        let kept = operand(&mask, 1).cast(DType::Bool);
+        let expr = kept.select(&operand(self, 0), &Expr::lit(f32::NEG_INFINITY));
+        map("masked_max", expr, &[self, &mask], site).amax(&[1], false)
+    }
+
+    /// For lengths `self` `i32` `[n]` of sequences in a batch of `steps` steps: 1 at the steps within each, 0 past them,
+    /// `f32` `[n, steps]`. What [`Tensor::masked_mean`] and [`Tensor::masked_max`] take.
+    ///
+    /// A run checks that no length is more than `steps`, where they are an argument of the function.
+    #[track_caller]
+    pub fn length_mask(&self, steps: usize) -> Tensor {
+        let site = Site::here();
+        if (self.dtype() != DType::I32 || self.rank() != 1) && !self.is_poisoned() {
+            let message = format!("takes lengths i32 [n], {} came", self.ty());
+            return self.trace().misuse("length_mask", message, site);
+        }
+        self.trace().require_range(self, steps + 1, None, "lengths");
+        let (length, step) = (self.unsqueeze(-1), self.trace().arange(steps));
+        let expr = operand(&step, 1).less(&operand(&length, 0)).to_f32();
+        map("length_mask", expr, &[&length, &step], site)
+    }
+
+    /// Keep the misuse of a `mask` that is not `[n, t]` for `self` `[n, t, c]`.
+    fn unmasked(&self, op: &str, mask: &Tensor, site: Site) -> Option<Tensor> {
+        if self.is_poisoned() || mask.is_poisoned() {
+            return Some(self.trace().poison());
+        }
+        let fits = self.rank() == 3 && mask.shape()[..] == self.shape()[..2];
+        let message = || {
+            format!(
+                "{} with a mask {}: takes [n, t, c] and a mask [n, t]",
+                self.ty(),
+                mask.ty()
+            )
+        };
+        (!fits || !self.dtype().is_float()).then(|| self.trace().misuse(op, message(), site))
     }
 
     /// The first half of `dim` times the sigmoid of the second: `torch.nn.functional.glu` (Dauphin et al., 2016).

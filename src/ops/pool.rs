@@ -244,7 +244,7 @@ pub(crate) fn floats(x: &TensorType, shape: Shape) -> Result<TensorType, String>
 }
 
 macro_rules! methods {
-    ($($dims:literal, $layout:literal: $max:ident, $max_with:ident, $avg:ident, $avg_with:ident, $max_to:ident, $avg_to:ident;)*) => {
+    ($($dims:literal, $layout:literal: $max:ident, $max_with:ident, $min:ident, $min_with:ident, $avg:ident, $avg_with:ident, $max_to:ident, $avg_to:ident;)*) => {
         /// Pooling, as in `torch.nn.functional`.
         impl Tensor {
             $(
@@ -259,6 +259,19 @@ macro_rules! methods {
                 pub fn $max_with(&self, options: PoolOptions) -> Tensor {
                     let op = options.windows($dims).map(|windows| MaxPool { windows });
                     self.pooled(stringify!($max), op, Site::here())
+                }
+
+                #[doc = concat!("The smallest of each window of `kernel` elements a side, side by side, of `x ", $layout, "`.")]
+                #[track_caller]
+                pub fn $min(&self, kernel: usize) -> Tensor {
+                    self.$min_with(PoolOptions::new([kernel]))
+                }
+
+                #[doc = concat!("The smallest of each window of `x ", $layout, "`; NaN where any is.")]
+                #[track_caller]
+                pub fn $min_with(&self, options: PoolOptions) -> Tensor {
+                    let op = options.windows($dims).map(|windows| MaxPool { windows });
+                    self.neg().pooled(stringify!($min), op, Site::here()).neg()
                 }
 
                 #[doc = concat!("The mean of each window of `kernel` elements a side, side by side, of `x ", $layout, "`.")]
@@ -298,9 +311,9 @@ macro_rules! methods {
 }
 
 methods! {
-    1, "[n, c, l]": max_pool1d, max_pool1d_with, avg_pool1d, avg_pool1d_with, adaptive_max_pool1d, adaptive_avg_pool1d;
-    2, "[n, c, h, w]": max_pool2d, max_pool2d_with, avg_pool2d, avg_pool2d_with, adaptive_max_pool2d, adaptive_avg_pool2d;
-    3, "[n, c, d, h, w]": max_pool3d, max_pool3d_with, avg_pool3d, avg_pool3d_with, adaptive_max_pool3d, adaptive_avg_pool3d;
+    1, "[n, c, l]": max_pool1d, max_pool1d_with, min_pool1d, min_pool1d_with, avg_pool1d, avg_pool1d_with, adaptive_max_pool1d, adaptive_avg_pool1d;
+    2, "[n, c, h, w]": max_pool2d, max_pool2d_with, min_pool2d, min_pool2d_with, avg_pool2d, avg_pool2d_with, adaptive_max_pool2d, adaptive_avg_pool2d;
+    3, "[n, c, d, h, w]": max_pool3d, max_pool3d_with, min_pool3d, min_pool3d_with, avg_pool3d, avg_pool3d_with, adaptive_max_pool3d, adaptive_avg_pool3d;
 }
 
 impl Tensor {

@@ -3,6 +3,7 @@
 //! Parity, gradient check, the shaders' contract and the benches follow from its rows; it uses nothing but the crate.
 
 mod index;
+mod layer;
 pub mod long;
 mod loss;
 mod matmul;
@@ -197,6 +198,7 @@ pub fn table() -> Vec<Case> {
     index::cases(&mut all);
     loss::cases(&mut all);
     norm::cases(&mut all);
+    layer::cases(&mut all);
     window::cases(&mut all);
     random::cases(&mut all);
     all

@@ -3,7 +3,8 @@
 use super::{Build, Case};
 use wgrad::Params;
 use wgrad::nn::{
-    BatchNorm, Embedding, GroupNorm, InstanceNorm, LayerNorm, Linear, Module, RmsNorm,
+    BatchNorm, Bilinear, Embedding, GroupNorm, InstanceNorm, LayerNorm, Linear, Module, Prelu,
+    RmsNorm,
 };
 
 /// The layer of `case`, built below `params`.
@@ -22,6 +23,12 @@ pub fn find(case: &Case, params: &Params) -> Option<Build> {
                 None => layer,
             };
             module(layer.build(params))
+        }
+        "nn.PReLU" => module(Prelu::new(size("num_parameters")).build(params)),
+        "nn.Bilinear" => {
+            let inputs = [size("in1_features"), size("in2_features")];
+            let layer = Bilinear::new(inputs[0], inputs[1], size("out_features")).build(params);
+            Some(Box::new(move |_, x| vec![layer.forward(&x[0], &x[1])]))
         }
         "nn.BatchNorm1d" => batch_norm::<1>(case, params),
         "nn.BatchNorm2d" => batch_norm::<2>(case, params),

@@ -1,8 +1,9 @@
-//! Convolution and pooling.
+//! Convolution, pooling and interpolation.
 
 use super::{Build, Case, function, unary};
 use wgrad::Tensor;
 use wgrad::ops::conv::{ConvOptions, ConvTransposeOptions, Padding};
+use wgrad::ops::interpolate::{InterpolateMode, InterpolateOptions};
 use wgrad::ops::pool::PoolOptions;
 
 type Conv = fn(&Tensor, &Tensor, Option<&Tensor>, ConvOptions) -> Tensor;
@@ -29,8 +30,17 @@ pub fn find(case: &Case) -> Option<Build> {
         "adaptive_avg_pool1d" => adaptive(case, Tensor::adaptive_avg_pool1d),
         "adaptive_avg_pool2d" => adaptive(case, Tensor::adaptive_avg_pool2d),
         "adaptive_avg_pool3d" => adaptive(case, Tensor::adaptive_avg_pool3d),
+        "upsample_nearest2d" => interpolated(case, InterpolateMode::Nearest),
+        "upsample_bilinear2d" => interpolated(case, InterpolateMode::Bilinear),
         _ => None,
     }
+}
+
+fn interpolated(case: &Case, mode: InterpolateMode) -> Option<Build> {
+    let options = InterpolateOptions::scale(case.number("scale")?)
+        .mode(mode)
+        .align_corners(case.flag("align_corners", false));
+    unary(move |x| x.interpolate(&options))
 }
 
 fn groups(case: &Case) -> usize {

@@ -1,0 +1,46 @@
+//! Other sizes, by interpolation.
+
+use super::{Build, Module};
+use crate::ops::interpolate::{InterpolateMode, InterpolateOptions};
+use crate::state::Params;
+use crate::tensor::Tensor;
+
+/// `x [n, c, sizes…]` at other sizes, as `torch.nn.Upsample`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upsample(InterpolateOptions);
+
+impl Upsample {
+    /// To `factor` times the size, by the nearest element.
+    pub fn scale(factor: f64) -> Self {
+        Self(InterpolateOptions::scale(factor))
+    }
+
+    /// To this size, one number a spatial dimension, by the nearest element.
+    pub fn size(size: impl Into<Vec<usize>>) -> Self {
+        Self(InterpolateOptions::size(size))
+    }
+
+    /// In this way.
+    pub fn mode(self, mode: InterpolateMode) -> Self {
+        Self(self.0.mode(mode))
+    }
+
+    /// Whether the corner elements' centres lie on each other; false by default.
+    pub fn align_corners(self, align: bool) -> Self {
+        Self(self.0.align_corners(align))
+    }
+}
+
+impl Build for Upsample {
+    type Layer = Self;
+
+    fn build(self, _: &Params) -> Self {
+        self
+    }
+}
+
+impl Module for Upsample {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        x.interpolate(&self.0)
+    }
+}
