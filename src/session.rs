@@ -162,6 +162,7 @@ impl Session {
             }
         }
         self.written = states.len();
+        self.params.hold(self.written);
         Ok(())
     }
 

@@ -77,6 +77,8 @@ struct Store {
     carried: HashMap<Arc<str>, Arc<Array>>,
     /// Whether the slots no longer lie as the trainable parameters do.
     misplaced: bool,
+    /// How many of the states a session holds.
+    held: usize,
 }
 
 /// What the slots of an optimizer start with.
@@ -101,6 +103,21 @@ pub struct Params {
     store: Arc<Mutex<Store>>,
     prefix: String,
     seed: u64,
+}
+
+/// What draws a parameter's first values; closures do, and those of `nn::init`.
+pub trait Initializer {
+    /// Values for a parameter of `shape`, row-major, drawn from `rng`.
+    ///
+    /// # Errors
+    /// What such a parameter cannot have, in words.
+    fn values(&self, rng: &mut crate::rng::Rng, shape: &Shape) -> Result<Vec<f32>, String>;
+}
+
+impl<F: Fn(&mut crate::rng::Rng, &Shape) -> Vec<f32>> Initializer for F {
+    fn values(&self, rng: &mut crate::rng::Rng, shape: &Shape) -> Result<Vec<f32>, String> {
+        Ok(self(rng, shape))
+    }
 }
 
 /// A handle to a state, which layers hold.
@@ -165,6 +182,59 @@ impl Params {
         let mut rng = crate::rng::Rng::new(self.seed, &path);
         let value = Array::of(shape.clone(), init(&mut rng, shape.numel()));
         self.create(path, StateKind::Parameter, value, Site::here())
+    }
+
+    /// Draw new first values for the parameters below this handle's path that `pattern` stands for, as
+    /// [`crate::glob::matches`] reads it, and return how many they are. For models that are built and not in a session yet.
+    ///
+    /// ```
+    /// use wgrad::{Params, nn::{Linear, ModuleList, init::Init}};
+    /// let params = Params::new(42);
+    /// let fc = ModuleList::new(&params.at("fc"), [Linear::new(3, 4), Linear::new(4, 2)]);
+    /// assert_eq!(params.init("fc.*.weight", Init::xavier_normal())?, 2);
+    /// assert_eq!(params.init("fc.*.bias", Init::zeros())?, 2);
+    /// # drop(fc);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A pattern that stands for no parameter; what the values cannot be drawn for; parameters that a session holds already:
+    /// `Session::set` changes these.
+    pub fn init(&self, pattern: &str, with: impl Initializer) -> Result<usize> {
+        let full = join(&self.prefix, pattern);
+        let mut store = self.lock();
+        let held = store.held;
+        let parameter = |s: &State| s.kind == StateKind::Parameter;
+        let named = |s: &State| parameter(s) && glob::matches(&full, &s.path);
+        let found: Vec<usize> = (0..store.states.len())
+            .filter(|&i| named(&store.states[i]))
+            .collect();
+        if found.is_empty() {
+            drop(store);
+            return Err(Error::Argument(self.matches_nothing(&full)));
+        }
+        for &i in &found {
+            let state = &mut store.states[i];
+            let wrong = |why: String| {
+                Error::Argument(format!("init: {} {}: {why}", state.path, state.shape))
+            };
+            if i < held {
+                return Err(wrong("a session holds it already: change it there".into()));
+            }
+            let mut rng = crate::rng::Rng::new(self.seed, &state.path);
+            let values = with.values(&mut rng, &state.shape).map_err(wrong)?;
+            if values.len() != state.shape.numel() {
+                return Err(wrong(format!("{} values were drawn", values.len())));
+            }
+            state.init = Arc::new(Array::of(state.shape.clone(), values));
+        }
+        Ok(found.len())
+    }
+
+    /// Remember that a session holds the first `states` states.
+    pub(crate) fn hold(&self, states: usize) {
+        let mut store = self.lock();
+        store.held = store.held.max(states);
     }
 
     /// Create the buffer `name` of this layer: state that is saved with the model and that no optimizer changes.

@@ -1,6 +1,12 @@
-//! Initial values, as `torch.nn.init`: each function returns what [`Params::parameter`] draws with.
+//! Initial values, as `torch.nn.init`: [`Init`] is what [`Params::init`] takes, each function returns what
+//! [`Params::parameter`] draws with.
 //!
+//! [`Params::init`]: crate::Params::init
 //! [`Params::parameter`]: crate::Params::parameter
+
+mod by_shape;
+
+pub use by_shape::{Fan, Init, Nonlinearity};
 
 use crate::rng::Rng;
 
