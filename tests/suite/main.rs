@@ -16,9 +16,11 @@ mod extremes;
 mod freezing;
 mod gradcheck;
 
+mod init;
+mod layer_errors;
 mod limits;
-mod optimizers;
 mod norm;
+mod optimizers;
 mod parity;
 mod plans;
 mod run;

@@ -56,9 +56,18 @@ enum Law {
     Constant(f32),
     Uniform(f32, f32),
     Normal(f32, f32),
-    Truncated { mean: f32, std: f32, low: f32, high: f32 },
-    Xavier { normal: bool },
-    Kaiming { normal: bool },
+    Truncated {
+        mean: f32,
+        std: f32,
+        low: f32,
+        high: f32,
+    },
+    Xavier {
+        normal: bool,
+    },
+    Kaiming {
+        normal: bool,
+    },
     Orthogonal,
 }
 
@@ -98,7 +107,12 @@ impl Init {
 
     /// Normal, and drawn again outside of `low..=high`: `torch.nn.init.trunc_normal_`, there 0, 1, -2 and 2 by default.
     pub fn trunc_normal(mean: f32, std: f32, low: f32, high: f32) -> Self {
-        Self::of(Law::Truncated { mean, std, low, high })
+        Self::of(Law::Truncated {
+            mean,
+            std,
+            low,
+            high,
+        })
     }
 
     /// Evenly within `gain √(6 / (fan_in + fan_out))`: `torch.nn.init.xavier_uniform_` (Glorot and Bengio, 2010).
@@ -152,23 +166,38 @@ impl Initializer for Init {
             Law::Xavier { normal } => {
                 let [i, o] = fans(shape)?;
                 let std = gain * (2.0 / (i + o).max(1) as f32).sqrt();
-                if normal { Law::Normal(0.0, std) } else { within(3f32.sqrt() * std) }
+                if normal {
+                    Law::Normal(0.0, std)
+                } else {
+                    within(3f32.sqrt() * std)
+                }
             }
             Law::Kaiming { normal } => {
                 let [i, o] = fans(shape)?;
                 let fan = if self.fan == Fan::In { i } else { o };
                 let std = gain / (fan.max(1) as f32).sqrt();
-                if normal { Law::Normal(0.0, std) } else { within(3f32.sqrt() * std) }
+                if normal {
+                    Law::Normal(0.0, std)
+                } else {
+                    within(3f32.sqrt() * std)
+                }
             }
             other => other,
         };
         match law {
             Law::Constant(value) => Ok(vec![value; n]),
             Law::Uniform(low, high) if low <= high => Ok(super::uniform(low, high)(rng, n)),
-            Law::Uniform(low, high) => Err(format!("uniform from {low} to {high}: takes low <= high")),
+            Law::Uniform(low, high) => {
+                Err(format!("uniform from {low} to {high}: takes low <= high"))
+            }
             Law::Normal(mean, std) if std >= 0.0 => Ok(normal(mean, std)(rng, n)),
             Law::Normal(_, std) => Err(format!("a deviation of {std}: takes 0 or more")),
-            Law::Truncated { mean, std, low, high } if std > 0.0 && low < high => {
+            Law::Truncated {
+                mean,
+                std,
+                low,
+                high,
+            } if std > 0.0 && low < high => {
                 Ok(truncated(rng, n, [mean, std, low, high].map(f64::from)))
             }
             Law::Truncated { std, low, high, .. } => Err(format!(
@@ -211,8 +240,16 @@ fn below(x: f64) -> f64 {
     let z = x.abs() / std::f64::consts::SQRT_2;
     let t = 2.0 / (2.0 + z);
     const FIT: [f64; 10] = [
-        -1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806, 0.27886807, -1.13520398,
-        1.48851587, -0.82215223, 0.17087277,
+        -1.26551223,
+        1.00002368,
+        0.37409196,
+        0.09678418,
+        -0.18628806,
+        0.27886807,
+        -1.13520398,
+        1.48851587,
+        -0.82215223,
+        0.17087277,
     ];
     let series = FIT.iter().rev().fold(0.0, |sum, c| sum * t + c);
     let tail = 0.5 * t * (series - z * z).exp();
@@ -224,11 +261,19 @@ fn quantile(p: f64) -> f64 {
     let of = |c: &[f64], x: f64| c.iter().fold(0.0, |sum, c| sum * x + c);
     let tail = |p: f64| {
         const C: [f64; 6] = [
-            -7.784894002430293e-3, -3.223964580411365e-1, -2.400758277161838, -2.549732539343734,
-            4.374664141464968, 2.938163982698783,
+            -7.784894002430293e-3,
+            -3.223964580411365e-1,
+            -2.400758277161838,
+            -2.549732539343734,
+            4.374664141464968,
+            2.938163982698783,
         ];
         const D: [f64; 5] = [
-            7.784695709041462e-3, 3.224671290700398e-1, 2.445134137142996, 3.754408661907416, 1.0,
+            7.784695709041462e-3,
+            3.224671290700398e-1,
+            2.445134137142996,
+            3.754408661907416,
+            1.0,
         ];
         let q = (-2.0 * p.ln()).sqrt();
         of(&C, q) / of(&D, q)
@@ -238,12 +283,20 @@ fn quantile(p: f64) -> f64 {
         p if p > 1.0 - 0.02425 => -tail(1.0 - p),
         p => {
             const A: [f64; 6] = [
-                -3.969683028665376e1, 2.209460984245205e2, -2.759285104469687e2,
-                1.383577518672690e2, -3.066479806614716e1, 2.506628277459239,
+                -3.969683028665376e1,
+                2.209460984245205e2,
+                -2.759285104469687e2,
+                1.383577518672690e2,
+                -3.066479806614716e1,
+                2.506628277459239,
             ];
             const B: [f64; 6] = [
-                -5.447609879822406e1, 1.615858368580409e2, -1.556989798598866e2,
-                6.680131188771972e1, -1.328068155288572e1, 1.0,
+                -5.447609879822406e1,
+                1.615858368580409e2,
+                -1.556989798598866e2,
+                6.680131188771972e1,
+                -1.328068155288572e1,
+                1.0,
             ];
             let q = p - 0.5;
             of(&A, q * q) * q / of(&B, q * q)
