@@ -21,6 +21,16 @@ pub fn cases() -> Vec<Case> {
         one("avg_pool", &[1, 1, 300, 300], |x| {
             x.adaptive_avg_pool2d([1, 1]).mul_scalar(100.0)
         }),
+        one("layer_norm", &[2, 200_000], |x| {
+            x.layer_norm(&[200_000], None, None, 1e-5)
+        }),
+        one("rms_norm", &[3, 8192], |x| x.rms_norm(&[8192], None, 1e-5)),
+        one("batch_norm", &[200_000, 2], |x| {
+            x.batch_norm(None, None, 1e-5).y
+        }),
+        one("batch_norm", &[3, 2, 300, 300], |x| {
+            x.batch_norm(None, None, 1e-5).y
+        }),
         Case::new(
             "cross_entropy",
             vec![

@@ -160,7 +160,7 @@ fn gains() {
     let close = |a: f32, b: f32| assert!((a - b).abs() < 1e-6, "{a}, {b}");
     close(Nonlinearity::Linear.gain(), 1.0);
     close(Nonlinearity::Tanh.gain(), 1.666_666_7);
-    close(Nonlinearity::Relu.gain(), 1.414_213_5);
+    close(Nonlinearity::Relu.gain(), std::f32::consts::SQRT_2);
     close(Nonlinearity::LeakyRelu(0.2).gain(), 1.386_750_5);
     close(Nonlinearity::Selu.gain(), 0.75);
 }
