@@ -138,6 +138,30 @@ fn as_pytorch() {
         ),
         ("sum", |x| x.sum(&[], true), vec![inf, -inf], vec![nan]),
         (
+            "layer_norm",
+            |x| x.layer_norm(&[3], None, None, 1e-5),
+            vec![inf, 1.0, 2.0],
+            vec![nan, nan, nan],
+        ),
+        (
+            "layer_norm of equal values",
+            |x| x.layer_norm(&[3], None, None, 1e-5),
+            vec![7.0, 7.0, 7.0],
+            vec![0.0, 0.0, 0.0],
+        ),
+        (
+            "rms_norm",
+            |x| x.rms_norm(&[2], None, 1e-5),
+            vec![inf, 1.0],
+            vec![nan, 0.0],
+        ),
+        (
+            "batch_norm",
+            |x| x.reshape(&[3, 1]).batch_norm(None, None, 1e-5).y.flatten(0),
+            vec![nan, 1.0, 2.0],
+            vec![nan, nan, nan],
+        ),
+        (
             "maximum",
             |x| x.maximum(&x.mul_scalar(-1.0)),
             vec![nan, 2.0, -inf],
