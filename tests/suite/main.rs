@@ -15,7 +15,6 @@ mod errors;
 mod extremes;
 mod freezing;
 mod gradcheck;
-
 mod init;
 mod layer_errors;
 mod limits;
