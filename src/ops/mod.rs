@@ -2,6 +2,8 @@
 
 pub mod argmax;
 pub mod assign;
+pub mod attention;
+pub mod attention_grad;
 pub mod avg_pool;
 pub mod binary_cross_entropy;
 pub mod cat;

@@ -17,9 +17,35 @@ fn keys(trace: &Trace) -> [Tensor; 3] {
 
 /// The random word at `position` of the stream of this name; operands `first..first + 3` are [`keys`].
 fn word(position: &Expr, name: &str, first: usize) -> Expr {
+    word_of(position, stream(name), first)
+}
+
+fn word_of(position: &Expr, stream: u32, first: usize) -> Expr {
     let key = |k: usize| Expr::load(first + k, DType::U32);
-    let stream = Expr::constant(stream(name), DType::U32);
+    let stream = Expr::constant(stream, DType::U32);
     Expr::call(Fun::Random, &[position, &stream, &key(0), &key(1), &key(2)])
+}
+
+/// The three keys of this run's random numbers as u32 `[3]`, for kernels that draw numbers themselves.
+pub(crate) fn packed_keys(trace: &Trace, site: Site) -> Tensor {
+    let [step, low, high] = keys(trace);
+    let key = |k: usize| Expr::load(k, DType::U32);
+    let is = |k: u32| Expr::index().equals(&integer(k));
+    let expr = is(0).select(&key(1), &is(1).select(&key(2), &key(3)));
+    map("keys", expr, &[&step.expand([3]), &low, &high], site)
+}
+
+/// What each position of `shape` is multiplied with where the stream `stream` drops it with probability `p`: 0, or
+/// `1 / (1 - p)`.
+pub(crate) fn kept(trace: &Trace, shape: Shape, stream: u32, p: f32, site: Site) -> Tensor {
+    let expr = happens(&word_of(&Expr::index(), stream, 1), p);
+    let expr = expr.select(&Expr::lit(1.0 / (1.0 - p)), &Expr::lit(0.0));
+    trace.random("dropout", expr, shape, site)
+}
+
+/// A random word below this says that something of probability `1 - p` happens.
+pub(crate) fn threshold(p: f32) -> u32 {
+    ((1.0 - f64::from(p)) * 4_294_967_296.0) as u32
 }
 
 fn integer(value: u32) -> Expr {
@@ -33,8 +59,7 @@ fn bits24(word: &Expr) -> Expr {
 
 /// Whether a word says that something of probability `1 - p` happens.
 fn happens(word: &Expr, p: f32) -> Expr {
-    let threshold = (1.0 - f64::from(p)) * 4_294_967_296.0;
-    word.less(&integer(threshold as u32))
+    word.less(&integer(threshold(p)))
 }
 
 impl Trace {

@@ -2,6 +2,7 @@
 //!
 //! Parity, gradient check, the shaders' contract and the benches follow from its rows; it uses nothing but the crate.
 
+mod attention;
 mod index;
 mod layer;
 pub mod long;
@@ -201,5 +202,6 @@ pub fn table() -> Vec<Case> {
     layer::cases(&mut all);
     window::cases(&mut all);
     random::cases(&mut all);
+    attention::cases(&mut all);
     all
 }

@@ -1,0 +1,20 @@
+// What the kernels of attention share. A thread owns a row (own_x of e elements, own_y of ev) and goes along rows of the
+// same head (tile_x, tile_y), from `first` to `last` in this launch.
+
+struct Params {
+    heads: u32, h: u32, t: u32, s: u32, // heads of all samples, of one; queries; keys
+    first: u32, last: u32, causal: u32, scale: f32,
+    own_x: vec4<u32>, // offset; distances of samples, heads, rows
+    own_y: vec4<u32>,
+    tile_x: vec4<u32>,
+    tile_y: vec4<u32>,
+    out_x: vec4<u32>,
+    out_y: vec4<u32>,
+    mask: vec4<u32>, // distances of samples, heads, queries, keys
+    threshold: u32, stream: u32, kept: f32, unused: u32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+
+fn place(of: vec4<u32>, n: u32, h: u32, row: u32) -> u32 {
+    return of.x + n * of.y + h * of.z + row * of.w;
+}

@@ -1,0 +1,270 @@
+//! `attention`: products of queries and keys, softmax, products with values, without ever holding the matrix of weights.
+
+pub(crate) mod composed;
+mod kernels;
+mod options;
+mod tiles;
+
+pub(crate) use kernels::{Launch, Role};
+pub use options::AttentionOptions;
+pub(crate) use options::Heads;
+pub(crate) use tiles::{Sizes, Strided, Tile};
+
+use crate::DType;
+use crate::caps::Caps;
+use crate::error::Result;
+use crate::graph::TensorType;
+use crate::kernel::{Buf, Kernels};
+use crate::op::{CpuIo, GpuIo, OpDef};
+use crate::ops::attention_grad::AttentionGrad;
+use crate::shape::Layout;
+use crate::tensor::{Tensor, Vjp};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Queries, keys and values are heads of one to three inputs `[n, length, all heads, e]`; then come a mask, bool (true =
+/// takes part) or f32 (added), `[n or 1, h or 1, t or 1, s or 1]`, and the keys of the random numbers, u32 `[3]`. To
+/// `[n, t, h, ev]` and the logarithms of the sums of exponentials, `[n, t, h]`: infinite where nothing takes part, and the
+/// result is 0 there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attention {
+    /// Heads of each of queries, keys, values.
+    pub heads: usize,
+    /// Where queries, keys and values are.
+    pub places: [Place; 3],
+    /// Whether query `i` sees keys up to `i` only.
+    pub causal: bool,
+    /// What products of queries and keys are multiplied with.
+    pub scale: f32,
+    /// Whether there is a mask.
+    pub mask: bool,
+    /// Dropout of the weights: probability and stream.
+    pub dropout: Option<(f32, u32)>,
+}
+
+/// Neighbouring heads of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Position of the input.
+    pub input: usize,
+    /// The first of the heads.
+    pub head: usize,
+    /// Whether the memory is `[n, heads, length, e]`.
+    pub heads_first: bool,
+}
+
+impl Place {
+    /// `[n, length, heads, e]` of an input.
+    pub(crate) fn dims(self, inputs: &[TensorType]) -> [usize; 4] {
+        let s = &inputs[self.input].shape;
+        match self.heads_first {
+            true => [s[0], s[2], s[1], s[3]],
+            false => [s[0], s[1], s[2], s[3]],
+        }
+    }
+}
+
+impl Attention {
+    /// Number of inputs that hold queries, keys and values.
+    pub(crate) fn sources(&self) -> usize {
+        self.places.iter().map(|p| p.input + 1).max().unwrap_or(0)
+    }
+
+    /// Sizes and places of the operands.
+    pub(crate) fn sizes(&self, inputs: &[TensorType]) -> Sizes {
+        let [query, key, value] = self.places.map(|p| p.dims(inputs));
+        let of = |place: Place, [_, len, heads, width]: [usize; 4]| match place.heads_first {
+            true => Strided {
+                offset: place.head * len * width,
+                strides: [heads * len * width, len * width, width],
+            },
+            false => Strided {
+                offset: place.head * width,
+                strides: [len * heads * width, width, heads * width],
+            },
+        };
+        let [p, q, r] = self.places;
+        Sizes {
+            n: query[0],
+            h: self.heads,
+            t: query[1],
+            s: key[1],
+            e: query[3],
+            ev: value[3],
+            places: [of(p, query), of(q, key), of(r, value)],
+        }
+    }
+
+    /// Strides of the mask along samples, heads, queries, keys.
+    pub(crate) fn mask_strides(shape: &[usize]) -> [usize; 4] {
+        let dense = Layout::contiguous(shape).strides;
+        std::array::from_fn(|d| match shape[d] {
+            1 => 0,
+            _ => dense[d] as usize,
+        })
+    }
+
+    /// What a tile's scores are computed from, `extra` inputs coming between the sources and the mask.
+    pub(crate) fn tile<'a>(&self, io: &CpuIo<'a>, extra: usize) -> Tile<'a> {
+        let types: Vec<TensorType> = (0..io.inputs())
+            .map(|i| io.input_type(i).clone())
+            .collect();
+        let sizes = self.sizes(&types);
+        let at = self.sources() + extra;
+        let mask = self.mask.then(|| {
+            let ty = io.input_type(at);
+            let words = io.input::<u32>(at);
+            (words, ty.dtype, Self::mask_strides(&ty.shape))
+        });
+        let dropout = self.dropout.map(|(p, stream)| {
+            let keys = io.input::<u32>(at + usize::from(self.mask));
+            (p, stream, [keys[0], keys[1], keys[2]])
+        });
+        Tile {
+            sizes,
+            data: self.places.map(|p| io.input(p.input)),
+            scale: self.scale,
+            causal: self.causal,
+            mask,
+            dropout,
+        }
+    }
+
+    /// What is wrong with the operands.
+    fn check(&self, inputs: &[TensorType]) -> Result<Sizes, String> {
+        let sources = &inputs[..self.sources()];
+        if let Some(x) = sources.iter().find(|x| x.dtype != DType::F32) {
+            return Err(format!("takes f32, {x} came: convert with to_f32()"));
+        }
+        let z = self.sizes(inputs);
+        let [query, key, value] = self.places.map(|p| p.dims(inputs));
+        let text = |[n, len, _, width]: [usize; 4]| format!("[{n},{},{len},{width}]", self.heads);
+        let all = format!(
+            "queries {}, keys {}, values {}",
+            text(query),
+            text(key),
+            text(value)
+        );
+        if query[3] != key[3] || key[1] != value[1] || query[0] != key[0] || key[0] != value[0] {
+            return Err(format!(
+                "{all}: takes [n, h, t, e], [n, h, s, e], [n, h, s, ev]"
+            ));
+        }
+        if z.e == 0 {
+            return Err(format!(
+                "{all}: queries and keys must have 1 element or more"
+            ));
+        }
+        Ok(z)
+    }
+}
+
+impl OpDef for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let z = self.check(inputs)?;
+        if self.mask {
+            let mask = &inputs[self.sources()];
+            let full = [z.n, z.h, z.t, z.s];
+            let fits = mask.shape.rank() == 4
+                && (0..4).all(|d| mask.shape[d] == full[d] || mask.shape[d] == 1);
+            if !fits || !matches!(mask.dtype, DType::Bool | DType::F32) {
+                let [n, h, t, s] = full;
+                return Err(format!(
+                    "a mask {mask}: takes bool or f32 that broadcasts to [{n},{h},{t},{s}]"
+                ));
+            }
+        }
+        Ok(vec![
+            TensorType::f32([z.n, z.t, z.h, z.ev]),
+            TensorType::f32([z.n, z.t, z.h]),
+        ])
+    }
+
+    fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
+        if g.grads[1].is_some() {
+            // What the kernel keeps for its own gradient is nobody's result.
+            return g.no_gradient("attention's logarithms of sums");
+        }
+        let (y, grad, lse) = (&g.outputs[0], g.grad(0), &g.outputs[1]);
+        let stats = Tensor::stack(&[lse, &grad.mul(y).sum(&[-1], false)], 0);
+        let sources = self.sources();
+        let mut all: Vec<Option<Tensor>> = vec![None; g.inputs.len()];
+        if g.wanted[..sources].contains(&true) {
+            let mut inputs: Vec<&Tensor> = g.inputs[..sources].iter().collect();
+            inputs.extend([&grad, &stats]);
+            inputs.extend(&g.inputs[sources..]);
+            let op = AttentionGrad { of: self.clone() };
+            let grads = g.trace.push(Arc::new(op), &inputs, g.site);
+            for (k, grad) in grads.into_iter().enumerate() {
+                all[k] = Some(grad);
+            }
+        }
+        if self.mask && g.wanted[sources] {
+            all[sources] = Some(composed::mask_gradient(self, g, &grad, &stats));
+        }
+        all
+    }
+
+    fn cpu(&self, io: &mut CpuIo) -> Result<()> {
+        let tile = self.tile(io, 0);
+        let z = &tile.sizes;
+        let (y, lse) = (io.output::<f32>(0), io.output::<f32>(1));
+        if y.is_empty() && lse.is_empty() {
+            return Ok(());
+        }
+        // Blocks of queries of one sample, all heads of them.
+        let rows = tiles::ROWS.min(z.t);
+        let width = z.h * z.ev;
+        for n in 0..z.n {
+            let lse = lse[n * z.t * z.h..][..z.t * z.h].par_chunks_mut(rows * z.h);
+            let work = |block: usize, y: &mut [f32], lse: &mut [f32]| {
+                let first = block * rows;
+                let count = lse.len() / z.h;
+                for h in 0..z.h {
+                    tile.forward((n, h), first..first + count, y, lse);
+                }
+            };
+            if width == 0 {
+                lse.enumerate().for_each(|(b, lse)| work(b, &mut [], lse));
+            } else {
+                let y = y[n * z.t * width..][..z.t * width].par_chunks_mut(rows * width);
+                y.zip(lse)
+                    .enumerate()
+                    .for_each(|(b, (y, lse))| work(b, y, lse));
+            }
+        }
+        Ok(())
+    }
+
+    fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
+        let mut launch = Launch::new(self, io.inputs, 0, caps);
+        launch.own(Role::Query, None);
+        launch.tile(Role::Key, Role::Value);
+        let z = launch.sizes.clone();
+        let source = include_str!("../../shaders/attention.wgsl");
+        let written = [(Buf::Output(0), "result"), (Buf::Output(1), "sums")];
+        launch.kernels(io, "attention", source, &written, (z.t, z.s))
+    }
+
+    fn absorb(&self, input: usize, view: &Layout) -> Option<Arc<dyn OpDef>> {
+        absorb(self, input, view).map(|op| Arc::new(op) as Arc<dyn OpDef>)
+    }
+}
+
+/// `op` with its source `input` as it lies in memory, if that is `[n, heads, length, e]`.
+pub(crate) fn absorb(op: &Attention, input: usize, view: &Layout) -> Option<Attention> {
+    let mut order: Vec<usize> = (0..view.shape.rank()).collect();
+    order.sort_by_key(|&d| std::cmp::Reverse(view.strides[d]));
+    let fits = input < op.sources()
+        && view.offset == 0
+        && order == [0, 2, 1, 3]
+        && view.permute(&order).is_contiguous();
+    let mut op = op.clone();
+    let here = op.places.iter_mut().filter(|p| p.input == input);
+    here.for_each(|p| p.heads_first = true);
+    fits.then_some(op)
+}
