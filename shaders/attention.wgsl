@@ -39,23 +39,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             let stop = min(min(end, begin + TILE), select(end, i + 1u, p.causal == 1u));
             for (var j = begin; j < stop; j++) {
                 let score = dot_x(j) * p.scale + bias(n, h, i, j);
-                // By the bits: -infinity takes no part.
-                if (bitcast<u32>(score) != 0xff800000u) {
-                    if (score > most || is_nan(score)) {
-                        let shrink = exp(most - score);
-                        sum *= shrink;
-                        scale_y(shrink);
-                        most = score;
-                    }
-                    let weight = exp(score - most);
-                    sum += weight;
-                    add_y(j, weight * keep((head * p.t + i) * p.s + j));
+                if (score > most || is_nan(score)) {
+                    let shrink = exp(most - score);
+                    sum *= shrink;
+                    scale_y(shrink);
+                    most = score;
                 }
+                // By the bits: -infinity takes no part, also where there is nothing else.
+                let weight = select(exp(score - most), 0.0, bitcast<u32>(score) == 0xff800000u);
+                sum += weight;
+                add_y(j, weight * keep((head * p.t + i) * p.s + j));
             }
         }
         if (top + thread < p.t) {
             let none = bitcast<u32>(most) == 0xff800000u;
-            scale_y(select(1.0 / sum, 0.0, none));
+            scale_y(1.0 / sum);
+            if (none) {
+                clear_y();
+            }
             store_y(at);
             sums[sum_at] = select(most + log(sum), select(most, infinity, p.last == p.s), none);
         }

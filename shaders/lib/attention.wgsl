@@ -15,6 +15,6 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> p: Params;
 
-fn place(of: vec4<u32>, n: u32, h: u32, row: u32) -> u32 {
-    return of.x + n * of.y + h * of.z + row * of.w;
+fn place(rows: vec4<u32>, n: u32, h: u32, row: u32) -> u32 {
+    return rows.x + n * rows.y + h * rows.z + row * rows.w;
 }

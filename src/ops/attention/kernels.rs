@@ -160,7 +160,9 @@ impl<'a> Launch<'a> {
     /// All that the shader's file calls.
     fn text(&self, written: &[(Buf, &'static str)], team: bool, tile: usize) -> String {
         let z = &self.sizes;
-        let aligned = z.e.is_multiple_of(4) && z.ev.is_multiple_of(4);
+        // An empty buffer is bound as one word.
+        let empty = z.t * z.s * z.ev == 0;
+        let aligned = !empty && z.e.is_multiple_of(4) && z.ev.is_multiple_of(4);
         let vector = if aligned { "vec4<f32>" } else { "f32" };
         let (wx, wy) = (z.e.div_ceil(4), z.ev.div_ceil(4));
         let mut t = include_str!("../../../shaders/lib/attention.wgsl").to_owned();

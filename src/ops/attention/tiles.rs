@@ -186,9 +186,12 @@ impl Tile<'_> {
                 true => f32::INFINITY,
                 false => most + total.ln(),
             };
-            let scale = if none { 0.0 } else { 1.0 / total };
-            let from = &sum[i * z.ev..][..z.ev];
-            let to = &mut y[(i * z.h + h) * z.ev..];
+            let to = &mut y[(i * z.h + h) * z.ev..][..z.ev];
+            if none {
+                to.fill(0.0);
+                continue;
+            }
+            let (from, scale) = (&sum[i * z.ev..], 1.0 / total);
             to.iter_mut().zip(from).for_each(|(y, x)| *y = x * scale);
         }
     }
