@@ -20,6 +20,8 @@ pub struct LinearBuilder {
     inputs: usize,
     outputs: usize,
     bias: bool,
+    xavier: bool,
+    zero_bias: bool,
 }
 
 impl Linear {
@@ -29,6 +31,8 @@ impl Linear {
             inputs,
             outputs,
             bias: true,
+            xavier: false,
+            zero_bias: false,
         }
     }
 }
@@ -40,6 +44,18 @@ impl LinearBuilder {
         self
     }
 
+    /// Whether the weight is drawn as `torch.nn.init.xavier_uniform_` does.
+    pub(crate) fn xavier(mut self, xavier: bool) -> Self {
+        self.xavier = xavier;
+        self
+    }
+
+    /// Whether the bias begins as zeros.
+    pub(crate) fn zero_bias(mut self, zero: bool) -> Self {
+        self.zero_bias = zero;
+        self
+    }
+
     /// The layer, with `weight` and `bias` drawn uniformly within `1 / sqrt(inputs)`. Sizes of 0 are an error that
     /// [`Session::new`](crate::Session::new) returns.
     #[track_caller]
@@ -48,11 +64,17 @@ impl LinearBuilder {
         let (i, o) = (self.inputs, self.outputs);
         let zero = format!("from {i} to {o} features: both must be 1 or more");
         scope.refuse(params, &[(i == 0 || o == 0, zero)]);
+        let weight = match self.xavier {
+            true => params.parameter("weight", [o, i], init::xavier_uniform(i, o, 1.0)),
+            false => params.parameter("weight", [o, i], init::kaiming_uniform(i, 5f32.sqrt())),
+        };
+        let bias = || match self.zero_bias {
+            true => params.parameter("bias", [o], init::constant(0.0)),
+            false => params.parameter("bias", [o], init::bias(i)),
+        };
         Linear {
-            weight: params.parameter("weight", [o, i], init::kaiming_uniform(i, 5f32.sqrt())),
-            bias: self
-                .bias
-                .then(|| params.parameter("bias", [o], init::bias(i))),
+            weight,
+            bias: self.bias.then(bias),
             scope,
         }
     }

@@ -8,6 +8,7 @@
 )]
 
 mod activation;
+mod attention;
 mod bilinear;
 mod container;
 mod conv;
@@ -19,11 +20,14 @@ pub mod init;
 mod linear;
 mod norm;
 mod pool;
+mod position;
 mod prelu;
 mod sequential;
+mod transformer;
 mod upsample;
 
 pub use activation::*;
+pub use attention::{Masks, MultiheadAttention, MultiheadAttentionBuilder};
 pub use bilinear::{Bilinear, BilinearBuilder};
 pub use container::{Identity, ModuleList, Residual};
 pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvBuilder, Sizes};
@@ -36,8 +40,12 @@ pub use flatten::Flatten;
 pub use linear::{Linear, LinearBuilder};
 pub use norm::*;
 pub use pool::*;
+pub use position::{
+    LearnedPositions, LearnedPositionsBuilder, SinusoidalPositions, SinusoidalPositionsBuilder,
+};
 pub use prelu::{Prelu, PreluBuilder};
 pub use sequential::Sequential;
+pub use transformer::*;
 pub use upsample::Upsample;
 
 use crate::error::Site;

@@ -7,7 +7,7 @@ mod tiles;
 
 pub(crate) use kernels::{Launch, Role};
 pub use options::AttentionOptions;
-pub(crate) use options::Heads;
+pub(crate) use options::{Heads, combined_mask};
 pub(crate) use tiles::{Sizes, Strided, Tile};
 
 use crate::DType;

@@ -64,6 +64,20 @@ pub fn cases(all: &mut Vec<Case>) {
             .finite(),
         ));
     }
+    // More turns than one launch may take where each draws a random number.
+    for z in [[1, 1, 3, 2700, 4, 4], [1, 1, 2700, 3, 4, 2]] {
+        let long = Case::new("attention, dropout", qkv(z), |x| {
+            let dropout_p = 0.2;
+            attend(
+                x,
+                &AttentionOptions {
+                    dropout_p,
+                    ..Default::default()
+                },
+            )
+        });
+        all.push(long.rough().finite());
+    }
     masks(all);
     layouts(all);
 }

@@ -48,7 +48,7 @@ pub fn find(case: &Case, params: &Params) -> Option<Build> {
             let layer = GroupNorm::new(size("num_groups"), size("num_channels"));
             module(layer.eps(case.f32("eps", 1e-5)).build(params))
         }
-        _ => None,
+        _ => super::attention::find(case, params),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The conformance harness: it maps each case to the calls that a user would write, and computes nothing itself.
 
+mod attention;
 mod case;
 mod functions;
 mod layers;

@@ -1,6 +1,10 @@
 //! The models that `generate.py` defines, as a user would write them.
 
-use wgrad::nn::{BatchNorm2d, Conv1d, Conv2d, Embedding, Linear, Module};
+use wgrad::nn::{
+    BatchNorm2d, Conv1d, Conv2d, Embedding, LearnedPositions, Linear, Module, TransformerEncoder,
+    TransformerEncoderLayer,
+};
+use wgrad::scalar::GeluApprox;
 use wgrad::{Params, Tensor};
 
 /// The model of that name.
@@ -12,6 +16,7 @@ pub fn find(name: &str, p: &Params) -> Option<Box<dyn Module>> {
         "keras_cifar" => Some(keras_cifar(p, 8)),
         "simple_cnn" => Some(simple_cnn(p)),
         "norm_net" => Some(norm_net(p)),
+        "transformer_classifier" => Some(transformer_classifier(p)),
         _ => None,
     }
 }
@@ -87,5 +92,22 @@ fn norm_net(p: &Params) -> Box<dyn Module> {
         let x = bn1.forward(&conv1.forward(x)).relu();
         let x = (&bn2.forward(&conv2.forward(&x)) + &x).relu();
         fc.forward(&x.adaptive_avg_pool2d([1, 1]).flatten(1))
+    })
+}
+
+fn transformer_classifier(p: &Params) -> Box<dyn Module> {
+    let embeddings = Embedding::new(200, 32).build(&p.at("embeddings"));
+    let position = LearnedPositions::new(16, 32).build(&p.at("position"));
+    let layer = TransformerEncoderLayer::new(32, 4)
+        .dim_feedforward(64)
+        .dropout(0.0)
+        .activation(|x| x.gelu(GeluApprox::None))
+        .norm_first(true)
+        .batch_first(true);
+    let encoder = TransformerEncoder::new(layer, 2).build(&p.at("encoder"));
+    let output_layer = Linear::new(32, 2).build(&p.at("output_layer"));
+    Box::new(move |ids: &Tensor| {
+        let x = position.forward(&embeddings.forward(ids));
+        output_layer.forward(&encoder.forward(&x).mean(&[1], false))
     })
 }

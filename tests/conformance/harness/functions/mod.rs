@@ -1,5 +1,6 @@
 //! Functions, from their names in `torch` and `torch.nn.functional`.
 
+mod attention;
 mod index;
 mod loss;
 mod movement;
@@ -19,6 +20,7 @@ pub fn find(case: &Case) -> Option<Build> {
         window::find,
         index::find,
         loss::find,
+        attention::find,
     ]
     .iter()
     .find_map(|family| family(case))
