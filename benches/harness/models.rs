@@ -1,6 +1,9 @@
 //! The models of `benches/peers/README.md`: same shapes, same data, PyTorch's initial values.
 
-use wgrad::nn::{Conv1d, Conv2d, Embedding, Linear, Module};
+use wgrad::nn::{
+    Conv1d, Conv2d, Embedding, LearnedPositions, Linear, Module, TransformerEncoder,
+    TransformerEncoderLayer,
+};
 use wgrad::{Array, Params, Tensor};
 
 /// From the input to logits `[n, classes]`.
@@ -66,6 +69,13 @@ pub const MODELS: &[Model] = &[
         classes: 2,
         input: Input::Tokens(128),
         build: textcnn,
+    },
+    Model {
+        name: "encoder",
+        batch: 16,
+        classes: 2,
+        input: Input::Tokens(128),
+        build: encoder,
     },
 ];
 
@@ -150,5 +160,21 @@ fn textcnn(p: &Params) -> Forward {
     Box::new(move |x| {
         let x = embedding.forward(x).transpose(1, 2); // [n, 64, tokens]
         out.forward(&conv.forward(&x).relu().amax(&[2], false))
+    })
+}
+
+/// x [n, tokens] -> [n, 2]
+fn encoder(p: &Params) -> Forward {
+    let embedding = Embedding::new(VOCABULARY, 128).build(&p.at("embedding"));
+    let position = LearnedPositions::new(128, 128).build(&p.at("position"));
+    let layer = TransformerEncoderLayer::new(128, 4)
+        .dim_feedforward(512)
+        .dropout(0.0)
+        .batch_first(true);
+    let encoder = TransformerEncoder::new(layer, 2).build(&p.at("encoder"));
+    let out = Linear::new(128, 2).build(&p.at("out"));
+    Box::new(move |x| {
+        let x = position.forward(&embedding.forward(x));
+        out.forward(&encoder.forward(&x).mean(&[1], false))
     })
 }

@@ -97,6 +97,22 @@ class TextRnn(nn.Module):
         return self.out(pooled)
 
 
+class Encoder(nn.Module):
+    """x [n, tokens] -> [n, 2]"""
+
+    def __init__(self, vocabulary=VOCABULARY):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, 128)
+        self.position = nn.Embedding(TOKENS, 128)
+        layer = nn.TransformerEncoderLayer(128, 4, 512, 0.0, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2)
+        self.out = nn.Linear(128, 2)
+
+    def forward(self, x, lengths=None):
+        x = self.embedding(x) + self.position.weight[: x.shape[1]]
+        return self.out(self.encoder(x).mean(1))
+
+
 def ids(batch):
     return (torch.arange(batch * TOKENS) * 7919 % VOCABULARY).view(batch, TOKENS)
 
@@ -111,6 +127,7 @@ MODELS = {
     "textrnn8": lambda: (TextRnn(nn.RNN, 96), ids(8), 2),
     "textrnn64": lambda: (TextRnn(nn.RNN, 96), ids(64), 2),
     "lstm64": lambda: (TextRnn(nn.LSTM, 128), ids(64), 2),
+    "encoder": lambda: (Encoder(), ids(16), 2),
 }
 
 

@@ -72,7 +72,11 @@ fn sizes(x: &Tensor, batch_first: bool, name: &str) -> Option<(usize, usize)> {
         return None;
     }
     if x.rank() != 3 {
-        let order = if batch_first { "[n, t, d]" } else { "[t, n, d]" };
+        let order = if batch_first {
+            "[n, t, d]"
+        } else {
+            "[t, n, d]"
+        };
         let message = format!("input {}: takes {order}", x.shape());
         x.trace().misuse(name, message, Site::here());
         return None;
@@ -175,9 +179,7 @@ impl Module for LearnedPositions {
             let most = self.weight.shape[0];
             if t > most {
                 let message = format!("input {}: takes up to {most} positions", x.shape());
-                return x
-                    .trace()
-                    .misuse("LearnedPositions", message, Site::here());
+                return x.trace().misuse("LearnedPositions", message, Site::here());
             }
             let rows = x.trace().param(&self.weight).narrow(0, 0, t);
             x.add(&if self.batch_first {

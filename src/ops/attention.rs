@@ -106,9 +106,7 @@ impl Attention {
 
     /// What a tile's scores are computed from, `extra` inputs coming between the sources and the mask.
     pub(crate) fn tile<'a>(&self, io: &CpuIo<'a>, extra: usize) -> Tile<'a> {
-        let types: Vec<TensorType> = (0..io.inputs())
-            .map(|i| io.input_type(i).clone())
-            .collect();
+        let types: Vec<TensorType> = (0..io.inputs()).map(|i| io.input_type(i).clone()).collect();
         let sizes = self.sizes(&types);
         let at = self.sources() + extra;
         let mask = self.mask.then(|| {

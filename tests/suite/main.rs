@@ -11,6 +11,8 @@ mod cases;
 #[path = "../common/devices.rs"]
 mod common;
 
+mod attention;
+mod attention_errors;
 mod errors;
 mod extremes;
 mod freezing;

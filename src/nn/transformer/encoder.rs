@@ -51,10 +51,7 @@ impl TransformerEncoderLayerBuilder {
         TransformerEncoderLayer {
             self_attn: o.attention().build(&params.at("self_attn")),
             feedforward: FeedForward::build(o, params),
-            residuals: [
-                Residual::build(o, 1, params),
-                Residual::build(o, 2, params),
-            ],
+            residuals: [Residual::build(o, 1, params), Residual::build(o, 2, params)],
             scope,
         }
     }

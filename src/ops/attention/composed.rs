@@ -58,9 +58,7 @@ pub(super) fn mask_gradient(op: &Attention, g: &Vjp, grad: &Tensor, stats: &Tens
         one.transpose(1, 2).unsqueeze(-1)
     };
     let weights = scores.sub(&stat(0)).exp();
-    let mut change = grad
-        .transpose(1, 2)
-        .matmul(&value.transpose(-2, -1));
+    let mut change = grad.transpose(1, 2).matmul(&value.transpose(-2, -1));
     if let Some((p, stream)) = op.dropout {
         change = change.mul(&kept(g.trace, change.shape().clone(), stream, p, site));
     }

@@ -231,7 +231,13 @@ impl<'a> Launch<'a> {
         ];
         for (name, role, width) in slots {
             let role = role.unwrap_or(Role::Query);
-            load(&mut t, name, &format!("in{}", self.input(role)), width, aligned);
+            load(
+                &mut t,
+                name,
+                &format!("in{}", self.input(role)),
+                width,
+                aligned,
+            );
         }
         let out = |part: char| {
             let mut names = written.iter().map(|w| w.1);
@@ -270,7 +276,14 @@ fn load(t: &mut String, name: &str, from: &str, width: usize, aligned: bool) {
             _ => format!("select(0.0, {load}, 4u * c + {k}u < {width}u)"),
         }
     };
-    let _ = writeln!(t, "vec4<f32>({}, {}, {}, {}); }}", one(0), one(1), one(2), one(3));
+    let _ = writeln!(
+        t,
+        "vec4<f32>({}, {}, {}, {}); }}",
+        one(0),
+        one(1),
+        one(2),
+        one(3)
+    );
 }
 
 /// What is done with the `n` vectors of `x` or `y`, without loops, so that they lie in registers.
@@ -289,8 +302,15 @@ fn unrolled(
         .map(|c| format!("dot(own_{part}[{c}], tile_{part}(row, {c}u))"))
         .collect();
     // Two levels, so that the sum of a long row loses little.
-    let sums: Vec<String> = terms.chunks(8).map(|c| format!("({})", c.join(" + "))).collect();
-    let dot = if sums.is_empty() { "0.0".to_owned() } else { sums.join(" + ") };
+    let sums: Vec<String> = terms
+        .chunks(8)
+        .map(|c| format!("({})", c.join(" + ")))
+        .collect();
+    let dot = if sums.is_empty() {
+        "0.0".to_owned()
+    } else {
+        sums.join(" + ")
+    };
     let take = (0..own_n)
         .map(|c| format!("    own_{part}[{c}] = own_{part}_load(at, {c}u);\n"))
         .collect::<String>();
