@@ -118,7 +118,7 @@ impl<'a> Launch<'a> {
         let each = if self.op.dropout.is_some() { 12 } else { 1 };
         let own_tasks = tasks.div_ceil(grid.iter().map(|&g| g as usize).product());
         let most = self.caps.iterations / 2 / (each * own_tasks.max(1));
-        let part = turns.div_ceil(turns.div_ceil(most.max(1)).max(1)).max(1);
+        let part = turns.div_ceil(turns.div_ceil(most.max(64)).max(1)).max(1);
 
         let mut d = Dispatch::new(stem, source)
             .constant("THREADS", threads)
