@@ -84,14 +84,17 @@ impl Stepper {
         Ok(Step { total, submit })
     }
 
-    /// Whether the first two losses (before and after an update) are `reference`'s, and the losses fall.
+    /// Whether the first two losses (before and after an update) are `reference`'s, and the losses have
+    /// fallen after ten steps.
     pub fn gate(&self, reference: &[f32]) -> anyhow::Result<()> {
         for (i, (got, want)) in self.losses.iter().zip(reference).take(2).enumerate() {
             let close = (got - want).abs() <= 1e-3 * want.abs();
             anyhow::ensure!(close, "loss {i} is {got}, on the CPU {want}");
         }
         let (first, last) = (self.first_loss(), self.last_loss());
-        anyhow::ensure!(last < first, "the loss does not fall: {first} to {last}");
+        // Adam's first steps may lead uphill.
+        let falls = self.losses.len() < 10 || last < first;
+        anyhow::ensure!(falls, "the loss does not fall: {first} to {last}");
         Ok(())
     }
 

@@ -24,7 +24,6 @@ pub struct SinusoidalPositionsBuilder {
 
 impl SinusoidalPositions {
     /// Without dropout, for sequences of any length and width.
-    #[expect(clippy::new_without_default, reason = "it is a description")]
     pub fn new() -> SinusoidalPositionsBuilder {
         SinusoidalPositionsBuilder {
             dropout: 0.0,

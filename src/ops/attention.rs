@@ -211,30 +211,26 @@ impl OpDef for Attention {
         let tile = self.tile(io, 0);
         let z = &tile.sizes;
         let (y, lse) = (io.output::<f32>(0), io.output::<f32>(1));
-        if y.is_empty() && lse.is_empty() {
+        if lse.is_empty() {
             return Ok(());
         }
         // Blocks of queries of one sample, all heads of them.
         let rows = tiles::ROWS.min(z.t);
-        let width = z.h * z.ev;
-        for n in 0..z.n {
-            let lse = lse[n * z.t * z.h..][..z.t * z.h].par_chunks_mut(rows * z.h);
-            let work = |block: usize, y: &mut [f32], lse: &mut [f32]| {
-                let first = block * rows;
-                let count = lse.len() / z.h;
-                for h in 0..z.h {
-                    tile.forward((n, h), first..first + count, y, lse);
-                }
-            };
-            if width == 0 {
-                lse.enumerate().for_each(|(b, lse)| work(b, &mut [], lse));
-            } else {
-                let y = y[n * z.t * width..][..z.t * width].par_chunks_mut(rows * width);
-                y.zip(lse)
-                    .enumerate()
-                    .for_each(|(b, (y, lse))| work(b, y, lse));
+        let mut tasks = Vec::new();
+        let mut rest = y;
+        for (n, lse) in lse.chunks_mut(z.t * z.h).enumerate() {
+            for (block, lse) in lse.chunks_mut(rows * z.h).enumerate() {
+                let (y, tail) = rest.split_at_mut(lse.len() * z.ev);
+                rest = tail;
+                tasks.push((n, block * rows, y, lse));
             }
         }
+        tasks.into_par_iter().for_each(|(n, first, y, lse)| {
+            let rows = first..first + lse.len() / z.h;
+            for h in 0..z.h {
+                tile.forward((n, h), rows.clone(), y, lse);
+            }
+        });
         Ok(())
     }
 
