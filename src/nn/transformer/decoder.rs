@@ -1,6 +1,6 @@
 //! Decoders.
 
-use super::{FeedForward, Options, Residual, options};
+use super::{FeedForward, Options, Sublayer, options};
 use crate::nn::{LayerNorm, LayerNormBuilder, Masks, Module, MultiheadAttention, Scope};
 use crate::state::Params;
 use crate::tensor::Tensor;
@@ -12,7 +12,7 @@ pub struct TransformerDecoderLayer {
     self_attn: MultiheadAttention,
     multihead_attn: MultiheadAttention,
     feedforward: FeedForward,
-    residuals: [Residual; 3],
+    residuals: [Sublayer; 3],
     scope: Scope,
 }
 
@@ -66,9 +66,9 @@ impl TransformerDecoderLayerBuilder {
             multihead_attn: o.attention().build(&params.at("multihead_attn")),
             feedforward: FeedForward::build(o, params),
             residuals: [
-                Residual::build(o, 1, params),
-                Residual::build(o, 2, params),
-                Residual::build(o, 3, params),
+                Sublayer::build(o, 1, params),
+                Sublayer::build(o, 2, params),
+                Sublayer::build(o, 3, params),
             ],
             scope,
         }

@@ -1,6 +1,6 @@
 //! Encoders.
 
-use super::{FeedForward, Options, Residual, options};
+use super::{FeedForward, Options, Sublayer, options};
 use crate::nn::{Build, LayerNorm, LayerNormBuilder, Masks, Module, MultiheadAttention, Scope};
 use crate::state::Params;
 use crate::tensor::Tensor;
@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 pub struct TransformerEncoderLayer {
     self_attn: MultiheadAttention,
     feedforward: FeedForward,
-    residuals: [Residual; 2],
+    residuals: [Sublayer; 2],
     scope: Scope,
 }
 
@@ -51,7 +51,7 @@ impl TransformerEncoderLayerBuilder {
         TransformerEncoderLayer {
             self_attn: o.attention().build(&params.at("self_attn")),
             feedforward: FeedForward::build(o, params),
-            residuals: [Residual::build(o, 1, params), Residual::build(o, 2, params)],
+            residuals: [Sublayer::build(o, 1, params), Sublayer::build(o, 2, params)],
             scope,
         }
     }

@@ -174,13 +174,13 @@ impl FeedForward {
 
 /// The sum of an input and what a block makes of it, with the norm before or after.
 #[derive(Debug, Clone)]
-struct Residual {
+struct Sublayer {
     norm: LayerNorm,
     dropout: Dropout,
     first: bool,
 }
 
-impl Residual {
+impl Sublayer {
     /// The `k`-th of a layer.
     fn build(o: &Options, k: usize, params: &Params) -> Self {
         Self {
