@@ -20,6 +20,7 @@ mod linear;
 mod norm;
 mod pool;
 mod prelu;
+mod recurrent;
 mod sequential;
 mod upsample;
 
@@ -37,6 +38,10 @@ pub use linear::{Linear, LinearBuilder};
 pub use norm::*;
 pub use pool::*;
 pub use prelu::{Prelu, PreluBuilder};
+pub use recurrent::{
+    Gru, GruKind, Lstm, LstmKind, OneState, Recurrent, RecurrentBuilder, RecurrentKind,
+    RecurrentWeights, Rnn, RnnKind,
+};
 pub use sequential::Sequential;
 pub use upsample::Upsample;
 

@@ -11,6 +11,7 @@ mod movement;
 mod norm;
 mod pointwise;
 mod random;
+mod recurrent;
 mod reduce;
 mod window;
 
@@ -194,6 +195,7 @@ pub fn table() -> Vec<Case> {
     pointwise::cases(&mut all);
     movement::cases(&mut all);
     reduce::cases(&mut all);
+    recurrent::cases(&mut all);
     matmul::cases(&mut all);
     index::cases(&mut all);
     loss::cases(&mut all);
