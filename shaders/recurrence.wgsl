@@ -83,10 +83,10 @@ fn unit_step(row: u32, unit: u32, k: u32, sum: vec4<f32>) {
         }
         return;
     }
-    var from = vec4<f32>();
+    var input = vec4<f32>();
     var z = sum;
     for (var g = 0u; g < GATES; g++) {
-        from[g] = x[(at * GATES + g) * p.hidden + unit];
+        input[g] = x[(at * GATES + g) * p.hidden + unit];
         z[g] += biased(g * p.hidden + unit);
     }
     var c = 0.0;
@@ -101,7 +101,7 @@ fn unit_step(row: u32, unit: u32, k: u32, sum: vec4<f32>) {
     if (CELL == 3u) {
         h = before(row, unit, k);
     }
-    let next = cell_step(from, z, h, c);
+    let next = cell_step(input, z, h, c);
     states[at * p.hidden + unit] = next.h;
     var kept_values = next.kept;
     for (var i = 0u; i < KEPT; i++) {

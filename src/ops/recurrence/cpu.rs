@@ -127,7 +127,7 @@ impl Steps {
         &self,
         [pre, weight, bias, start]: [&[f32]; 4],
         lengths: &[i32],
-        [hidden, kept, last]: [&mut [f32]; 3],
+        [hidden, last, kept]: [&mut [f32]; 3],
     ) {
         let (h, gates) = (self.hidden, self.cell.gates());
         if self.n * h == 0 {

@@ -1,6 +1,6 @@
 //! The models that `generate.py` defines, as a user would write them.
 
-use wgrad::nn::{BatchNorm2d, Conv1d, Conv2d, Embedding, Linear, Module};
+use wgrad::nn::{BatchNorm2d, Conv1d, Conv2d, Embedding, Linear, Lstm, Module, Rnn};
 use wgrad::{Params, Tensor};
 
 /// The model of that name.
@@ -12,6 +12,8 @@ pub fn find(name: &str, p: &Params) -> Option<Box<dyn Module>> {
         "keras_cifar" => Some(keras_cifar(p, 8)),
         "simple_cnn" => Some(simple_cnn(p)),
         "norm_net" => Some(norm_net(p)),
+        "simple_rnn" => Some(simple_rnn(p)),
+        "lstm_tagger" => Some(lstm_tagger(p)),
         _ => None,
     }
 }
@@ -87,5 +89,25 @@ fn norm_net(p: &Params) -> Box<dyn Module> {
         let x = bn1.forward(&conv1.forward(x)).relu();
         let x = (&bn2.forward(&conv2.forward(&x)) + &x).relu();
         fc.forward(&x.adaptive_avg_pool2d([1, 1]).flatten(1))
+    })
+}
+
+fn simple_rnn(p: &Params) -> Box<dyn Module> {
+    let embeddings = Embedding::new(500, 64).build(&p.at("embeddings"));
+    let rnn = Rnn::new(64, 96).batch_first(true).build(&p.at("rnn"));
+    let output_layer = Linear::new(96, 2).build(&p.at("output_layer"));
+    Box::new(move |ids: &Tensor| {
+        let y = rnn.forward(&embeddings.forward(ids));
+        output_layer.forward(&y.narrow(1, y.size(1) - 1, 1).squeeze(1))
+    })
+}
+
+fn lstm_tagger(p: &Params) -> Box<dyn Module> {
+    let word_embeddings = Embedding::new(200, 16).build(&p.at("word_embeddings"));
+    let lstm = Lstm::new(16, 24).batch_first(true).build(&p.at("lstm"));
+    let hidden2tag = Linear::new(24, 9).build(&p.at("hidden2tag"));
+    Box::new(move |ids: &Tensor| {
+        let y = lstm.forward(&word_embeddings.forward(ids));
+        hidden2tag.forward(&y).transpose(1, 2)
     })
 }
