@@ -1,6 +1,7 @@
 //! The models of `benches/peers/README.md`: same shapes, same data, PyTorch's initial values.
 
-use wgrad::nn::{Conv1d, Conv2d, Embedding, Linear, Module};
+use wgrad::nn::{Conv1d, Conv2d, Embedding, Gru, Linear, Lstm, Module, Rnn};
+use wgrad::nn::{RecurrentBuilder, RecurrentKind};
 use wgrad::{Array, Params, Tensor};
 
 /// From the input to logits `[n, classes]`.
@@ -66,6 +67,34 @@ pub const MODELS: &[Model] = &[
         classes: 2,
         input: Input::Tokens(128),
         build: textcnn,
+    },
+    Model {
+        name: "textrnn8",
+        batch: 8,
+        classes: 2,
+        input: Input::Tokens(128),
+        build: textrnn,
+    },
+    Model {
+        name: "textrnn64",
+        batch: 64,
+        classes: 2,
+        input: Input::Tokens(128),
+        build: textrnn,
+    },
+    Model {
+        name: "lstm64",
+        batch: 64,
+        classes: 2,
+        input: Input::Tokens(128),
+        build: lstm,
+    },
+    Model {
+        name: "gru64",
+        batch: 64,
+        classes: 2,
+        input: Input::Tokens(128),
+        build: gru,
     },
 ];
 
@@ -150,5 +179,28 @@ fn textcnn(p: &Params) -> Forward {
     Box::new(move |x| {
         let x = embedding.forward(x).transpose(1, 2); // [n, 64, tokens]
         out.forward(&conv.forward(&x).relu().amax(&[2], false))
+    })
+}
+
+fn textrnn(p: &Params) -> Forward {
+    recurrent(p, Rnn::new(64, 96), 96)
+}
+
+fn lstm(p: &Params) -> Forward {
+    recurrent(p, Lstm::new(64, 128), 128)
+}
+
+fn gru(p: &Params) -> Forward {
+    recurrent(p, Gru::new(64, 128), 128)
+}
+
+/// x [n, tokens] -> [n, 2], from the last output
+fn recurrent<K: RecurrentKind>(p: &Params, layer: RecurrentBuilder<K>, hidden: usize) -> Forward {
+    let embedding = Embedding::new(VOCABULARY, 64).build(&p.at("embedding"));
+    let layer = layer.batch_first(true).build(&p.at("recurrent"));
+    let out = Linear::new(hidden, 2).build(&p.at("out"));
+    Box::new(move |x| {
+        let y = layer.forward(&embedding.forward(x));
+        out.forward(&y.narrow(1, y.size(1) - 1, 1).squeeze(1))
     })
 }

@@ -111,6 +111,7 @@ MODELS = {
     "textrnn8": lambda: (TextRnn(nn.RNN, 96), ids(8), 2),
     "textrnn64": lambda: (TextRnn(nn.RNN, 96), ids(64), 2),
     "lstm64": lambda: (TextRnn(nn.LSTM, 128), ids(64), 2),
+    "gru64": lambda: (TextRnn(nn.GRU, 128), ids(64), 2),
 }
 
 
