@@ -246,11 +246,18 @@ impl Lstm {
 
 impl<K: RecurrentKind> Recurrent<K> {
     /// The output and each last state, from initial ones, if any.
-    fn run(&self, x: &Tensor, initial: &[&Tensor], lengths: Option<&Tensor>) -> (Tensor, Vec<Tensor>) {
+    fn run(
+        &self,
+        x: &Tensor,
+        initial: &[&Tensor],
+        lengths: Option<&Tensor>,
+    ) -> (Tensor, Vec<Tensor>) {
         let mut last = Vec::new();
         let y = self.scope.run(x, || {
             if let Some(message) = self.fault(x, initial) {
-                return x.trace().misuse(K::NAME, message, crate::error::Site::here());
+                return x
+                    .trace()
+                    .misuse(K::NAME, message, crate::error::Site::here());
             }
             let mut y = if self.batch_first {
                 x.clone()

@@ -8,6 +8,7 @@ mod launch;
 pub use cell::Cell;
 pub(crate) use launch::Launch;
 
+use crate::DType;
 use crate::array::Array;
 use crate::caps::Caps;
 use crate::error::{Result, Site};
@@ -18,7 +19,6 @@ use crate::ops::recurrence_grad::RecurrenceGrad;
 use crate::ops::recurrence_previous::RecurrencePrevious;
 use crate::shape::Shape;
 use crate::tensor::{Tensor, Vjp};
-use crate::DType;
 use std::sync::Arc;
 
 /// From `x [n, t, gates h]`, what comes from the input, `weight [gates h, h]`, for a GRU its `bias [gates h]`, the initial

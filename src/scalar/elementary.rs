@@ -89,7 +89,10 @@ mod tests {
         for f in [exp, sigmoid, tanh] {
             assert!(f(f32::NAN).is_nan());
         }
-        assert_eq!([exp(inf), exp(-inf), exp(0.0), exp(100.0)], [inf, 0.0, 1.0, inf]);
+        assert_eq!(
+            [exp(inf), exp(-inf), exp(0.0), exp(100.0)],
+            [inf, 0.0, 1.0, inf]
+        );
         assert!(exp(-100.0) > 0.0, "subnormal");
         assert_eq!([sigmoid(inf), sigmoid(-inf), sigmoid(0.0)], [1.0, 0.0, 0.5]);
         assert_eq!([tanh(inf), tanh(-inf), tanh(0.0)], [1.0, -1.0, 0.0]);

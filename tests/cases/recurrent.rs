@@ -7,7 +7,14 @@ use wgrad::ops::recurrence::{Cell, Recurrence};
 const CELLS: [Cell; 4] = [Cell::Tanh, Cell::Relu, Cell::Lstm, Cell::Gru];
 
 /// Sequences, steps, units: one of each, sizes across the borders of tiles, vectors and workgroups.
-const SIZES: &[[usize; 3]] = &[[3, 5, 7], [1, 1, 1], [1, 4, 33], [5, 1, 16], [9, 3, 65], [2, 2, 130]];
+const SIZES: &[[usize; 3]] = &[
+    [3, 5, 7],
+    [1, 1, 1],
+    [1, 4, 33],
+    [5, 1, 16],
+    [9, 3, 65],
+    [2, 2, 130],
+];
 
 /// Weights are small enough that gradients neither vanish nor explode.
 fn inputs(cell: Cell, [n, t, h]: [usize; 3]) -> Vec<Input> {
@@ -45,7 +52,11 @@ pub fn cases(all: &mut Vec<Case>) {
             let name = format!("recurrence, {op:?}");
             let case = Case::many(&name, inputs(cell, sizes), move |_, x| run(op, x, None));
             // A relu lets states grow past all floats.
-            let case = if cell == Cell::Relu { case.finite() } else { case };
+            let case = if cell == Cell::Relu {
+                case.finite()
+            } else {
+                case
+            };
             all.push(case);
         }
         for reverse in [false, true] {
@@ -59,7 +70,11 @@ pub fn cases(all: &mut Vec<Case>) {
                 let (lengths, x) = (&x[x.len() - 1], &x[..x.len() - 1]);
                 run(op, x, Some(lengths))
             });
-            all.push(if cell == Cell::Relu { case.finite() } else { case });
+            all.push(if cell == Cell::Relu {
+                case.finite()
+            } else {
+                case
+            });
         }
     }
     // More weights than a workgroup reads again at each step.
@@ -69,6 +84,14 @@ pub fn cases(all: &mut Vec<Case>) {
     };
     let inputs = inputs(Cell::Lstm, [2, 2, 257]);
     let case = Case::many("recurrence, wide", inputs, move |_, x| run(op, x, None));
+    all.push(case.rough());
+    // More turns than a thread's loops may take in one launch.
+    let op = Recurrence {
+        cell: Cell::Gru,
+        reverse: true,
+    };
+    let inputs = self::inputs(Cell::Gru, [2, 100, 130]);
+    let case = Case::many("recurrence, long", inputs, move |_, x| run(op, x, None));
     all.push(case.rough());
     // Of the hidden states alone, of the last ones alone.
     for which in [0, 1] {

@@ -36,7 +36,12 @@ struct Weights {
 }
 
 impl Weights {
-    fn new(units: usize, groups: usize, inner: usize, at: impl Fn(usize, usize, usize) -> f32) -> Self {
+    fn new(
+        units: usize,
+        groups: usize,
+        inner: usize,
+        at: impl Fn(usize, usize, usize) -> f32,
+    ) -> Self {
         let panels = panels(units);
         let mut values = Vec::with_capacity(groups * inner * padded(units));
         for group in 0..groups {
@@ -75,7 +80,12 @@ impl Weights {
     }
 
     /// For each piece of the units of row `r` of `n` in a plane: where it begins there, and its units.
-    fn pieces(&self, units: usize, n: usize, r: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    fn pieces(
+        &self,
+        units: usize,
+        n: usize,
+        r: usize,
+    ) -> impl Iterator<Item = (usize, usize, usize)> {
         let piece = move |&(first, width): &(usize, usize)| {
             (first * n + r * width, first, width.min(units - first))
         };
@@ -265,7 +275,9 @@ impl Steps {
         };
         let parts: Vec<Vec<f32>> = if self.cell.has_bias() {
             let tasks = tasks.zip(product.par_chunks_mut(size(gates))).enumerate();
-            tasks.map(|(at, (t, product))| task((at, t, product))).collect()
+            tasks
+                .map(|(at, (t, product))| task((at, t, product)))
+                .collect()
         } else {
             let tasks = tasks.enumerate();
             tasks.map(|(at, t)| task((at, t, &mut []))).collect()
