@@ -336,12 +336,12 @@ impl RecurrentWeights {
         let Some([ih, hh]) = self.biases.as_ref().map(|b| [of(&b[0]), of(&b[1])]) else {
             return product.recurrence(op, &weight, None, start, lengths);
         };
-        // The other cells add both biases before anything else.
-        let product = product.add(&ih);
         if op.cell.has_bias() {
-            return product.recurrence(op, &weight, Some(&hh), start, lengths);
+            return product
+                .add(&ih)
+                .recurrence(op, &weight, Some(&hh), start, lengths);
         }
-        let product = product.add(&hh);
+        let product = product.add(&ih.add(&hh));
         product.recurrence(op, &weight, None, start, lengths)
     }
 }

@@ -42,17 +42,13 @@ pub(crate) fn tanh(x: f32) -> f32 {
     let a = x.abs();
     let s = x * x;
     let mut p = -5.704_988_7e-3;
-    for c in [
-        2.063_908_9e-2,
-        -5.373_971_6e-2,
-        1.333_144_2e-1,
-        -3.333_328e-1,
-    ] {
+    for c in [2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
         p = p * s + c;
     }
     let near = p * s * x + x;
-    let far = (1.0 - 2.0 / (exp(2.0 * a) + 1.0)).copysign(x);
-    if a < 0.625 { near } else { far }
+    let far = 1.0 - 2.0 / (exp(2.0 * a) + 1.0);
+    // Also of zeros, the sign is that of `x`.
+    (if a < 0.625 { near } else { far }).copysign(x)
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ pub(super) const GATES: usize = 4;
 /// What is kept of a step for its gradient, at most.
 pub(super) const KEPT: usize = 5;
 
+/// Gradients below it count as 0: far back in time they would be subnormal numbers, on which processors take many times
+/// longer, and so would what is computed of them.
+const TINY: f32 = 1e-30;
+
 /// One element for each unit of each sequence.
 pub(super) type Plane = Vec<f32>;
 
@@ -90,11 +94,30 @@ impl Cell {
         }
     }
 
+    /// [`Cell::backward_exact`], without what is too small to matter.
+    #[inline(always)]
+    pub(super) fn backward(
+        self,
+        k: &mut [Plane; KEPT],
+        c: &[f32],
+        dh: &mut [f32],
+        dc: &mut [f32],
+        dz: &mut [f32],
+    ) {
+        self.backward_exact(k, c, dh, dc, dz);
+        let flush = |plane: &mut [f32]| {
+            let all = plane.iter_mut();
+            all.for_each(|x| *x = if x.abs() < TINY { 0.0 } else { *x });
+        };
+        k.iter_mut().take(self.gates()).for_each(|k| flush(k));
+        [dh, dc, dz].into_iter().for_each(flush);
+    }
+
     /// The gradient of a step. `k` is what was kept (for an RNN the hidden state), `c` the cell state before the step;
     /// `dh` and `dc`, gradients of the new states, become what reaches the old ones besides the product; `k` becomes the
     /// gradients of what comes from the input, and `dz` of what comes from the state for the last gate of a GRU.
     #[inline(always)]
-    pub(super) fn backward(
+    fn backward_exact(
         self,
         k: &mut [Plane; KEPT],
         c: &[f32],

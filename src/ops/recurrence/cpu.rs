@@ -93,6 +93,22 @@ impl Weights {
     }
 }
 
+/// Copy a piece of a row: those of whole panels without a call.
+#[inline(always)]
+fn copy(to: &mut [f32], from: &[f32]) {
+    fn fixed<const N: usize>(to: &mut [f32], from: &[f32]) {
+        if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+            *to = *from;
+        }
+    }
+    match to.len() {
+        8 => fixed::<8>(to, from),
+        16 => fixed::<16>(to, from),
+        32 => fixed::<32>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
 impl Steps {
     /// Sequences of a task.
     fn rows(&self) -> usize {
@@ -179,9 +195,9 @@ impl Steps {
         let mut last = start.to_vec();
         for r in 0..n {
             for (p, u, len) in w.pieces(h, n, r) {
-                state[p..p + len].copy_from_slice(&start[r * h + u..][..len]);
+                copy(&mut state[p..p + len], &start[r * h + u..][..len]);
                 if second {
-                    c[p..p + len].copy_from_slice(&start[(n + r) * h + u..][..len]);
+                    copy(&mut c[p..p + len], &start[(n + r) * h + u..][..len]);
                 }
             }
         }
@@ -202,7 +218,7 @@ impl Steps {
                                 let both = from.iter().zip(bias);
                                 to.iter_mut().zip(both).for_each(|(z, (x, b))| *z = x + b);
                             }
-                            None => to.copy_from_slice(from),
+                            None => copy(to, from),
                         }
                     }
                 }
@@ -227,11 +243,11 @@ impl Steps {
                 }
                 for (p, u, len) in w.pieces(h, n, r) {
                     let from = &state[p..p + len];
-                    hidden[u..u + len].copy_from_slice(from);
-                    rows[r * h + u..][..len].copy_from_slice(from);
+                    copy(&mut hidden[u..u + len], from);
+                    copy(&mut rows[r * h + u..][..len], from);
                     for (k, to) in kept_.chunks_mut(h).enumerate() {
                         let from = z.get(k).unwrap_or(of_state);
-                        to[u..u + len].copy_from_slice(&from[p..p + len]);
+                        copy(&mut to[u..u + len], &from[p..p + len]);
                     }
                     if s + 1 == valid {
                         last[r * h + u..][..len].copy_from_slice(from);
@@ -303,9 +319,9 @@ impl Steps {
                 }
                 for (p, u, len) in w.pieces(h, n, r) {
                     if s + 1 == valid {
-                        dh[p..p + len].copy_from_slice(&last[r * h + u..][..len]);
+                        copy(&mut dh[p..p + len], &last[r * h + u..][..len]);
                         if second {
-                            dc[p..p + len].copy_from_slice(&last[(n + r) * h + u..][..len]);
+                            copy(&mut dc[p..p + len], &last[(n + r) * h + u..][..len]);
                         }
                     }
                     let grad = &io.grad[at * h + u..][..len];
@@ -313,7 +329,7 @@ impl Steps {
                     sum.for_each(|(d, g)| *d += g);
                     for (i, to) in k.iter_mut().enumerate().take(kept) {
                         let from = &io.kept[(at * kept + i) * h + u..];
-                        to[p..p + len].copy_from_slice(&from[..len]);
+                        copy(&mut to[p..p + len], &from[..len]);
                     }
                 }
                 if second {
@@ -325,7 +341,7 @@ impl Steps {
                         }
                     };
                     for (p, u, len) in w.pieces(h, n, r) {
-                        c[p..p + len].copy_from_slice(&before[u..u + len]);
+                        copy(&mut c[p..p + len], &before[u..u + len]);
                     }
                 }
             }
@@ -338,7 +354,7 @@ impl Steps {
                 if valid {
                     for (p, u, len) in w.pieces(h, n, r) {
                         for g in 0..gates {
-                            row[g * h + u..][..len].copy_from_slice(&k[g][p..p + len]);
+                            copy(&mut row[g * h + u..][..len], &k[g][p..p + len]);
                         }
                     }
                 } else {
