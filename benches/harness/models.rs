@@ -1,8 +1,8 @@
 //! The models of `benches/peers/README.md`: same shapes, same data, PyTorch's initial values.
 
 use wgrad::nn::{
-    Conv1d, Conv2d, Embedding, LearnedPositions, Linear, Module, TransformerEncoder,
-    TransformerEncoderLayer,
+    Conv1d, Conv2d, Embedding, Gru, LearnedPositions, Linear, Lstm, Module, RecurrentBuilder,
+    RecurrentKind, Rnn, TransformerEncoder, TransformerEncoderLayer,
 };
 use wgrad::{Array, Params, Tensor};
 
@@ -76,6 +76,34 @@ pub const MODELS: &[Model] = &[
         classes: 2,
         input: Input::Tokens(128),
         build: encoder,
+    },
+    Model {
+        name: "textrnn8",
+        batch: 8,
+        classes: 2,
+        input: Input::Tokens(128),
+        build: textrnn,
+    },
+    Model {
+        name: "textrnn64",
+        batch: 64,
+        classes: 2,
+        input: Input::Tokens(128),
+        build: textrnn,
+    },
+    Model {
+        name: "lstm64",
+        batch: 64,
+        classes: 2,
+        input: Input::Tokens(128),
+        build: lstm,
+    },
+    Model {
+        name: "gru64",
+        batch: 64,
+        classes: 2,
+        input: Input::Tokens(128),
+        build: gru,
     },
 ];
 
@@ -176,5 +204,28 @@ fn encoder(p: &Params) -> Forward {
     Box::new(move |x| {
         let x = position.forward(&embedding.forward(x));
         out.forward(&encoder.forward(&x).mean(&[1], false))
+    })
+}
+
+fn textrnn(p: &Params) -> Forward {
+    recurrent(p, Rnn::new(64, 96), 96)
+}
+
+fn lstm(p: &Params) -> Forward {
+    recurrent(p, Lstm::new(64, 128), 128)
+}
+
+fn gru(p: &Params) -> Forward {
+    recurrent(p, Gru::new(64, 128), 128)
+}
+
+/// x [n, tokens] -> [n, 2], from the last output
+fn recurrent<K: RecurrentKind>(p: &Params, layer: RecurrentBuilder<K>, hidden: usize) -> Forward {
+    let embedding = Embedding::new(VOCABULARY, 64).build(&p.at("embedding"));
+    let layer = layer.batch_first(true).build(&p.at("recurrent"));
+    let out = Linear::new(hidden, 2).build(&p.at("out"));
+    Box::new(move |x| {
+        let y = layer.forward(&embedding.forward(x));
+        out.forward(&y.narrow(1, y.size(1) - 1, 1).squeeze(1))
     })
 }

@@ -128,6 +128,7 @@ MODELS = {
     "textrnn64": lambda: (TextRnn(nn.RNN, 96), ids(64), 2),
     "lstm64": lambda: (TextRnn(nn.LSTM, 128), ids(64), 2),
     "encoder": lambda: (Encoder(), ids(16), 2),
+    "gru64": lambda: (TextRnn(nn.GRU, 128), ids(64), 2),
 }
 
 

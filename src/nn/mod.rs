@@ -22,6 +22,7 @@ mod norm;
 mod pool;
 mod position;
 mod prelu;
+mod recurrent;
 mod sequential;
 mod transformer;
 mod upsample;
@@ -44,6 +45,10 @@ pub use position::{
     LearnedPositions, LearnedPositionsBuilder, SinusoidalPositions, SinusoidalPositionsBuilder,
 };
 pub use prelu::{Prelu, PreluBuilder};
+pub use recurrent::{
+    Gru, GruKind, Lstm, LstmKind, OneState, Recurrent, RecurrentBuilder, RecurrentKind,
+    RecurrentWeights, Rnn, RnnKind,
+};
 pub use sequential::Sequential;
 pub use transformer::*;
 pub use upsample::Upsample;

@@ -150,6 +150,31 @@ impl Matmul {
     }
 }
 
+impl Sizes {
+    /// On the CPU, where the inner dimension is much the largest: the sum of products of its parts, in order. The number
+    /// of threads has no part in their size.
+    fn in_parts(&self, a: &[f32], b: &[f32], out: &mut [f32]) {
+        let part = self.k.div_ceil(16).max(512);
+        let product = |from: usize| {
+            let mut sum = vec![0.0; self.m * self.n];
+            gemm(
+                (self.m, part.min(self.k - from), self.n),
+                (&a[from * self.a[1]..], self.a[0], self.a[1]),
+                (&b[from * self.b[0]..], self.b[0], self.b[1]),
+                (&mut sum, self.n),
+                false,
+            );
+            sum
+        };
+        let from: Vec<usize> = (0..self.k).step_by(part).collect();
+        let parts: Vec<Vec<f32>> = from.into_par_iter().map(product).collect();
+        out.fill(0.0);
+        for part in parts {
+            out.iter_mut().zip(part).for_each(|(o, p)| *o += p);
+        }
+    }
+}
+
 impl OpDef for Matmul {
     fn name(&self) -> &'static str {
         "matmul"
@@ -215,6 +240,10 @@ impl OpDef for Matmul {
             out.fill(0.0);
         }
         if out.is_empty() || s.k == 0 {
+            return Ok(());
+        }
+        if s.batch == 1 && s.k >= 2048 && s.k >= 4 * s.m.max(s.n) {
+            s.in_parts(a, b, out);
             return Ok(());
         }
         // Blocks of rows and columns of about 2 million products, nearly square: each operand is read few times.

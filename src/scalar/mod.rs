@@ -5,6 +5,7 @@
 
 mod activation;
 mod blocks;
+pub(crate) mod elementary;
 mod eval;
 mod table;
 mod wgsl;

@@ -2,6 +2,7 @@
 
 use super::Expr;
 use super::blocks::*;
+use super::elementary;
 use crate::dtype::DType;
 use DType::{Bool, U32};
 
@@ -99,9 +100,9 @@ functions! {
     /// Cosine, of radians
     Cos "cos" 1 Sig::Float, "cos($0)", float1!(f32::cos), |g, x, _| vec![Some(-&(g * &x[0].sin()))];
     /// Hyperbolic tangent
-    Tanh "tanh" 1 Sig::Float, "tanh_($0)", float1!(f32::tanh), |g, _, y| vec![Some(g * &(&Expr::lit(1.0) - &(y * y)))];
+    Tanh "tanh" 1 Sig::Float, "tanh_($0)", float1!(elementary::tanh), |g, _, y| vec![Some(g * &(&Expr::lit(1.0) - &(y * y)))];
     /// `1 / (1 + e^-x)`
-    Sigmoid "sigmoid" 1 Sig::Float, "F(1.0) / (F(1.0) + exp(-$0))", float1!(|x| 1.0 / (1.0 + (-x).exp())),
+    Sigmoid "sigmoid" 1 Sig::Float, "F(1.0) / (F(1.0) + exp(-$0))", float1!(elementary::sigmoid),
         |g, _, y| vec![Some(g * &(y * &(&Expr::lit(1.0) - y)))];
     /// Error function
     Erf "erf" 1 Sig::Float, "erf_($0)", float1!(erf),

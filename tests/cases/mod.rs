@@ -12,6 +12,7 @@ mod movement;
 mod norm;
 mod pointwise;
 mod random;
+mod recurrent;
 mod reduce;
 mod window;
 
@@ -195,6 +196,7 @@ pub fn table() -> Vec<Case> {
     pointwise::cases(&mut all);
     movement::cases(&mut all);
     reduce::cases(&mut all);
+    recurrent::cases(&mut all);
     matmul::cases(&mut all);
     index::cases(&mut all);
     loss::cases(&mut all);

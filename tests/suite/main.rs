@@ -24,6 +24,7 @@ mod norm;
 mod optimizers;
 mod parity;
 mod plans;
+mod recurrent;
 mod run;
 mod schedules;
 mod shaders;

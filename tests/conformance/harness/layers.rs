@@ -6,6 +6,7 @@ use wgrad::nn::{
     BatchNorm, Bilinear, Embedding, GroupNorm, InstanceNorm, LayerNorm, Linear, Module, Prelu,
     RmsNorm,
 };
+use wgrad::nn::{Gru, Lstm, OneState, Recurrent, RecurrentBuilder, RecurrentKind, Rnn};
 
 /// The layer of `case`, built below `params`.
 pub fn find(case: &Case, params: &Params) -> Option<Build> {
@@ -48,6 +49,25 @@ pub fn find(case: &Case, params: &Params) -> Option<Build> {
             let layer = GroupNorm::new(size("num_groups"), size("num_channels"));
             module(layer.eps(case.f32("eps", 1e-5)).build(params))
         }
+        "nn.RNN" => {
+            let relu = case.text("nonlinearity") == Some("relu");
+            let layer = Rnn::new(size("input_size"), size("hidden_size")).relu(relu);
+            one_state(case, recurrent(case, layer).build(params))
+        }
+        "nn.GRU" => {
+            let layer = Gru::new(size("input_size"), size("hidden_size"));
+            one_state(case, recurrent(case, layer).build(params))
+        }
+        "nn.LSTM" => {
+            let layer = Lstm::new(size("input_size"), size("hidden_size"));
+            let layer = recurrent(case, layer).build(params);
+            let lengths = case.flag("lengths", false);
+            Some(Box::new(move |_, x| {
+                let states = (x.len() == 3).then(|| (&x[1], &x[2]));
+                let (y, (h, c)) = layer.forward_with(&x[0], states, x.get(1).filter(|_| lengths));
+                vec![y, h, c]
+            }))
+        }
         _ => super::attention::find(case, params),
     }
 }
@@ -64,6 +84,23 @@ fn instance_norm<const D: usize>(case: &Case, params: &Params) -> Option<Build> 
         .eps(case.f32("eps", 1e-5))
         .affine(case.flag("affine", false));
     module(layer.build(params))
+}
+
+fn recurrent<K: RecurrentKind>(case: &Case, layer: RecurrentBuilder<K>) -> RecurrentBuilder<K> {
+    layer
+        .num_layers(case.number("num_layers").map_or(1, |n| n as usize))
+        .bias(case.flag("bias", true))
+        .batch_first(case.flag("batch_first", false))
+        .bidirectional(case.flag("bidirectional", false))
+}
+
+fn one_state<K: OneState>(case: &Case, layer: Recurrent<K>) -> Option<Build> {
+    let lengths = case.flag("lengths", false);
+    Some(Box::new(move |_, x| {
+        let second = |wanted| x.get(1).filter(|_| lengths == wanted);
+        let (y, h) = layer.forward_with(&x[0], second(false), second(true));
+        vec![y, h]
+    }))
 }
 
 fn module(layer: impl Module + 'static) -> Option<Build> {

@@ -1,8 +1,8 @@
 //! The models that `generate.py` defines, as a user would write them.
 
 use wgrad::nn::{
-    BatchNorm2d, Conv1d, Conv2d, Embedding, LearnedPositions, Linear, Module, TransformerEncoder,
-    TransformerEncoderLayer,
+    BatchNorm2d, Conv1d, Conv2d, Embedding, LearnedPositions, Linear, Lstm, Module, Rnn,
+    TransformerEncoder, TransformerEncoderLayer,
 };
 use wgrad::scalar::GeluApprox;
 use wgrad::{Params, Tensor};
@@ -17,6 +17,8 @@ pub fn find(name: &str, p: &Params) -> Option<Box<dyn Module>> {
         "simple_cnn" => Some(simple_cnn(p)),
         "norm_net" => Some(norm_net(p)),
         "transformer_classifier" => Some(transformer_classifier(p)),
+        "simple_rnn" => Some(simple_rnn(p)),
+        "lstm_tagger" => Some(lstm_tagger(p)),
         _ => None,
     }
 }
@@ -109,5 +111,25 @@ fn transformer_classifier(p: &Params) -> Box<dyn Module> {
     Box::new(move |ids: &Tensor| {
         let x = position.forward(&embeddings.forward(ids));
         output_layer.forward(&encoder.forward(&x).mean(&[1], false))
+    })
+}
+
+fn simple_rnn(p: &Params) -> Box<dyn Module> {
+    let embeddings = Embedding::new(500, 64).build(&p.at("embeddings"));
+    let rnn = Rnn::new(64, 96).batch_first(true).build(&p.at("rnn"));
+    let output_layer = Linear::new(96, 2).build(&p.at("output_layer"));
+    Box::new(move |ids: &Tensor| {
+        let y = rnn.forward(&embeddings.forward(ids));
+        output_layer.forward(&y.narrow(1, y.size(1) - 1, 1).squeeze(1))
+    })
+}
+
+fn lstm_tagger(p: &Params) -> Box<dyn Module> {
+    let word_embeddings = Embedding::new(200, 16).build(&p.at("word_embeddings"));
+    let lstm = Lstm::new(16, 24).batch_first(true).build(&p.at("lstm"));
+    let hidden2tag = Linear::new(24, 9).build(&p.at("hidden2tag"));
+    Box::new(move |ids: &Tensor| {
+        let y = lstm.forward(&word_embeddings.forward(ids));
+        hidden2tag.forward(&y).transpose(1, 2)
     })
 }
