@@ -8,19 +8,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use wgrad::{Params, Session};
 
-/// Cases, and patterns of those that may be missing.
+/// Cases.
 pub struct Folder {
     cases: Vec<Case>,
-    missing: Vec<String>,
 }
 
 /// What came of a folder on a device.
 pub struct Report {
     device: &'static str,
     passed: usize,
-    /// Cases that fail, or are listed as missing and are not.
+    /// Cases that fail.
     pub failed: usize,
-    missing: usize,
     dispatches: u64,
     time: Duration,
 }
@@ -49,36 +47,7 @@ impl Folder {
         }
         let read = |f: &std::path::PathBuf| Case::read(f).map_err(|e| e.to_string());
         let cases = files.iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Self {
-            cases,
-            missing: Vec::new(),
-        })
-    }
-
-    /// With the list of what may be missing: a line a pattern (a case, or what cases begin with and `*`), a colon, why.
-    ///
-    /// # Errors
-    /// It cannot be read, or a line is not so.
-    pub fn missing(mut self, path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        for line in text
-            .lines()
-            .filter(|l| !l.is_empty() && !l.starts_with('#'))
-        {
-            let (pattern, why) = line.split_once(": ").ok_or(format!("{line}: no reason"))?;
-            if why.trim().is_empty() {
-                return Err(format!("{line}: no reason"));
-            }
-            self.missing.push(pattern.to_owned());
-        }
-        Ok(self)
-    }
-
-    fn may_be_missing(&self, case: &Case) -> bool {
-        self.missing.iter().any(|p| match p.strip_suffix('*') {
-            Some(start) => case.name.starts_with(start),
-            None => case.name == *p,
-        })
+        Ok(Self { cases })
     }
 
     /// Run every case. `None` where there is no such device.
@@ -89,7 +58,6 @@ impl Folder {
             device: pass.name,
             passed: 0,
             failed: 0,
-            missing: 0,
             dispatches: 0,
             time: Duration::ZERO,
         };
@@ -101,18 +69,13 @@ impl Folder {
                 (Outcome::Failed(vec!["panicked".to_owned()]), 0)
             });
             report.dispatches += dispatches;
-            let faults = match (outcome, self.may_be_missing(case)) {
-                (Outcome::Missing, true) => {
-                    report.missing += 1;
-                    continue;
-                }
-                (Outcome::Passed, false) => {
+            let faults = match outcome {
+                Outcome::Passed => {
                     report.passed += 1;
                     continue;
                 }
-                (Outcome::Missing, false) => format!("there is no {}", case.op),
-                (Outcome::Passed, true) => "passes: take it out of missing.txt".to_owned(),
-                (Outcome::Failed(faults), _) => faults.join("; "),
+                Outcome::Missing => format!("there is no {}", case.op),
+                Outcome::Failed(faults) => faults.join("; "),
             };
             report.failed += 1;
             say(&format!(
@@ -140,18 +103,17 @@ fn run(pass: &Pass, session: &mut Session, case: &Case) -> (Outcome, u64) {
 /// Counts of every device.
 pub fn table(reports: &[Report]) -> String {
     let mut text = format!(
-        "{:<20} {:>7} {:>7} {:>8} {:>11} {:>7} {:>8}\n",
-        "conformance", "passed", "failed", "missing", "dispatches", "a case", "seconds"
+        "{:<20} {:>7} {:>7} {:>11} {:>7} {:>8}\n",
+        "conformance", "passed", "failed", "dispatches", "a case", "seconds"
     );
     for r in reports {
         let run = (r.passed + r.failed).max(1) as f64;
         let _ = writeln!(
             text,
-            "{:<20} {:>7} {:>7} {:>8} {:>11} {:>7.1} {:>8.1}",
+            "{:<20} {:>7} {:>7} {:>11} {:>7.1} {:>8.1}",
             r.device,
             r.passed,
             r.failed,
-            r.missing,
             r.dispatches,
             r.dispatches as f64 / run,
             r.time.as_secs_f64()
