@@ -66,6 +66,16 @@ pub enum Error {
         /// What was expected and what was found.
         message: String,
     },
+    /// A file of text whose content is not what it should be.
+    #[error("{} at line {line}: {message}", .path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Line of the fault, from 1.
+        line: u64,
+        /// What was expected and what was found.
+        message: String,
+    },
     /// A checkpoint that is not this model's.
     #[error("{}: not this model's parameters:{}{}{}", .path.display(),
         group("missing", .missing), group("unexpected", .unexpected), group("of another shape", .mismatched))]
@@ -121,6 +131,15 @@ impl Error {
         Self::File {
             path: path.as_ref().to_owned(),
             offset: offset.into(),
+            message: message.into(),
+        }
+    }
+
+    /// An [`Error::Line`] about line `line` of `path`, from 1.
+    pub fn line(path: impl AsRef<Path>, line: u64, message: impl Into<String>) -> Self {
+        Self::Line {
+            path: path.as_ref().to_owned(),
+            line,
             message: message.into(),
         }
     }

@@ -1,17 +1,11 @@
 //! The IDX format of MNIST: big-endian sizes, then one byte an element; gzipped or not.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-
+use super::file::Source;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
-
-/// What deflate packs into one byte at most.
-const MAX_DEFLATE_RATIO: u64 = 1032;
 
 /// A dense row-major array of bytes: pixels and labels, a quarter of what they take as an
 /// [`Array`](crate::Array).
@@ -113,7 +107,7 @@ fn read_ranks(path: &Path, ranks: RangeInclusive<u8>) -> Result<Bytes> {
         };
         return Err(Error::file(
             path,
-            source.at,
+            source.at(),
             format!("an array {shape} takes {bytes} bytes, {found} {room}"),
         ));
     };
@@ -139,117 +133,6 @@ fn expected(ranks: &RangeInclusive<u8>) -> &'static str {
         _ => {
             "expected 2051 for images or 2049 for labels (in general 2048 + dimensions, 1 to 4, of u8)"
         }
-    }
-}
-
-/// A file being read, unpacked where it is gzipped.
-struct Source<'a> {
-    path: &'a Path,
-    stream: Stream,
-    /// Bytes of the file.
-    len: u64,
-    /// Unpacked bytes read so far.
-    at: u64,
-}
-
-enum Stream {
-    Plain(BufReader<File>),
-    Gzip(Box<MultiGzDecoder<BufReader<File>>>),
-}
-
-impl<'a> Source<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        let io = |e| Error::io(path, e);
-        let file = File::open(path).map_err(io)?;
-        let len = file.metadata().map_err(io)?.len();
-        let mut file = BufReader::new(file);
-        let packed = file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
-        let stream = if packed {
-            Stream::Gzip(Box::new(MultiGzDecoder::new(file)))
-        } else {
-            Stream::Plain(file)
-        };
-        Ok(Self {
-            path,
-            stream,
-            len,
-            at: 0,
-        })
-    }
-
-    fn packed(&self) -> bool {
-        matches!(self.stream, Stream::Gzip(_))
-    }
-
-    /// The most bytes that can still come.
-    fn room(&self) -> u64 {
-        let total = if self.packed() {
-            self.len.saturating_mul(MAX_DEFLATE_RATIO)
-        } else {
-            self.len
-        };
-        total.saturating_sub(self.at)
-    }
-
-    /// Reads all of `buffer`, which holds `what`.
-    fn fill(&mut self, buffer: &mut [u8], what: &str) -> Result<()> {
-        let start = self.at;
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let n = self.read(&mut buffer[filled..])?;
-            if n == 0 {
-                let want = buffer.len();
-                return Err(Error::file(
-                    self.path,
-                    start,
-                    format!("{what} takes {want} bytes, found {filled}"),
-                ));
-            }
-            filled += n;
-        }
-        Ok(())
-    }
-
-    /// Refuses anything left. What unpacks to its very end has also passed gzip's checksum.
-    fn end(&mut self) -> Result<()> {
-        let end = self.at;
-        if self.read(&mut [0])? > 0 {
-            return Err(Error::file(
-                self.path,
-                end,
-                "the array ends here, but more bytes follow",
-            ));
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let read = loop {
-            let read = match &mut self.stream {
-                Stream::Plain(file) => file.read(buffer),
-                Stream::Gzip(gzip) => gzip.read(buffer),
-            };
-            match read {
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                read => break read,
-            }
-        };
-        let n = read.map_err(|e| match (&mut self.stream, e.kind()) {
-            (
-                Stream::Gzip(gzip),
-                ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof,
-            ) => {
-                let offset = gzip.get_mut().stream_position().ok();
-                Error::file(
-                    self.path,
-                    offset,
-                    format!("the gzip stream is corrupt: {e}"),
-                )
-            }
-            _ => Error::io(self.path, e),
-        })?;
-        self.at += n as u64;
-        Ok(n)
     }
 }
 

@@ -1,30 +1,49 @@
-//! Labelled images, kept as bytes and normalised batch by batch.
+//! Labelled images, kept as bytes or in files, changed at random and normalised when they are asked for.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Bytes, Dataset, check_indices, idx};
+#[cfg(feature = "image")]
+use super::folder::Files;
+use super::transform::{Image, Transform};
+use super::{Bytes, Dataset, Sample, check_indices, cifar, idx, random};
 use crate::array::Array;
 use crate::error::{Error, Result};
 
 /// Byte offset of the first label of an IDX file.
 const LABELS_AT: u64 = 8;
 
-/// Images of bytes with a label each. A batch is `x` f32 `[b, c, h, w]` and `y` i32 `[b]`; each pixel is
+/// Images of bytes with a label each. A sample is `x` f32 `[c, h, w]` and `y` i32 `[]`; each pixel is
 /// `(byte / 255 - mean) / std`, as by torchvision's `ToTensor` and `Normalize`. Clones share the bytes.
+///
+/// [`pad`](Self::pad), [`center_crop`](Self::center_crop), [`random_crop`](Self::random_crop),
+/// [`random_horizontal_flip`](Self::random_horizontal_flip) and [`random_vertical_flip`](Self::random_vertical_flip)
+/// work on the bytes in the order in which they were called, whenever an image is asked for. What they draw follows
+/// from [`seed`](Self::seed), the epoch and the index of the image.
 #[derive(Debug, Clone)]
 pub struct ImageDataset {
-    images: Arc<Bytes>,
-    labels: Arc<Bytes>,
+    pixels: Pixels,
+    labels: Arc<[i32]>,
+    class_names: Arc<[String]>,
     /// Where the labels come from.
     file: Option<PathBuf>,
-    /// Sizes of one image, without the padding.
     channels: usize,
-    rows: usize,
-    columns: usize,
-    padding: usize,
+    /// Rows and columns before the transforms.
+    source: [usize; 2],
+    /// Rows and columns after them.
+    size: [usize; 2],
+    transforms: Vec<Transform>,
+    seed: u64,
     /// The value of each byte, a table for each channel.
     values: Vec<[f32; 256]>,
+}
+
+#[derive(Debug, Clone)]
+enum Pixels {
+    Memory(Arc<Bytes>),
+    #[cfg(feature = "image")]
+    Files(Arc<Files>),
 }
 
 impl ImageDataset {
@@ -50,6 +69,60 @@ impl ImageDataset {
         .map_err(|message| Error::file(images, None, message))
     }
 
+    /// CIFAR-10 from its binary files, gzipped or not, in the folder `root`: as torchvision's `CIFAR10(root, train)`,
+    /// from `data_batch_1.bin` to `data_batch_5.bin`, or `test_batch.bin`.
+    ///
+    /// # Errors
+    /// Those of [`ImageDataset::cifar10_files`].
+    pub fn cifar10(root: impl AsRef<Path>, train: bool) -> Result<Self> {
+        let names: Vec<String> = if train {
+            (1..=5).map(|i| format!("data_batch_{i}.bin")).collect()
+        } else {
+            vec![String::from("test_batch.bin")]
+        };
+        let files: Vec<PathBuf> = names.iter().map(|n| find(root.as_ref(), n)).collect();
+        Self::cifar10_files(&files)
+    }
+
+    /// The images of `files`, which have the binary format of CIFAR-10: a label byte of 0 to 9, then 1,024 red, green
+    /// and blue bytes each.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where one cannot be read; [`Error::File`] where it is empty, ends within a record, or has another
+    /// label; [`Error::Argument`] for no files.
+    pub fn cifar10_files<P: AsRef<Path>>(files: &[P]) -> Result<Self> {
+        let (images, labels) = cifar::read(files)?;
+        let mut data = Self::new(images, labels)?;
+        data.class_names = cifar::CLASSES.map(String::from).into();
+        Ok(data)
+    }
+
+    /// The PNG and JPEG files below `root/CLASS`, a folder for each class, in the order of their names: as torchvision's
+    /// `ImageFolder`. They are read when they are asked for, in three channels, and resized to `size`, rows and columns.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a folder cannot be read; [`Error::File`] where there are no classes or one has no images. When
+    /// a sample is asked for, [`Error::File`] for a file that is no image.
+    #[cfg(feature = "image")]
+    pub fn folder(root: impl AsRef<Path>, size: [usize; 2]) -> Result<Self> {
+        if size.contains(&0) {
+            return Err(Error::argument(format!("images of size {size:?}")));
+        }
+        let files = Files::open(root.as_ref(), size)?;
+        Ok(Self {
+            labels: files.labels.clone().into(),
+            class_names: files.classes.clone().into(),
+            file: None,
+            channels: 3,
+            source: size,
+            size,
+            transforms: vec![],
+            seed: 0,
+            values: table(&[0.0], &[1.0], 3),
+            pixels: Pixels::Files(Arc::new(files)),
+        })
+    }
+
     /// MNIST from its four original files, gzipped or not, in the folder `root`: as torchvision's
     /// `MNIST(root, train)`, with labels checked to be 0 to 9 and pixels from 0 to 1.
     ///
@@ -57,14 +130,7 @@ impl ImageDataset {
     /// Those of [`ImageDataset::open`] and [`ImageDataset::classes`].
     pub fn mnist(root: impl AsRef<Path>, train: bool) -> Result<Self> {
         let part = if train { "train" } else { "t10k" };
-        let find = |name: &str| {
-            let plain = root.as_ref().join(format!("{part}-{name}-ubyte"));
-            if plain.exists() {
-                plain
-            } else {
-                root.as_ref().join(format!("{part}-{name}-ubyte.gz"))
-            }
-        };
+        let find = |name: &str| find(root.as_ref(), &format!("{part}-{name}-ubyte"));
         Self::open(find("images-idx3"), find("labels-idx1"))?.classes(10)
     }
 
@@ -93,22 +159,87 @@ impl ImageDataset {
             return Err(format!("an empty data set: images {}", images.shape()));
         }
         Ok(Self {
-            images: Arc::new(images),
-            labels: Arc::new(labels),
+            labels: labels.data().iter().map(|&l| i32::from(l)).collect(),
+            class_names: Arc::new([]),
             file: files.map(|[_, labels]| labels.to_owned()),
             channels,
-            rows,
-            columns,
-            padding: 0,
+            source: [rows, columns],
+            size: [rows, columns],
+            transforms: vec![],
+            seed: 0,
             values: table(&[0.0], &[1.0], channels),
+            pixels: Pixels::Memory(Arc::new(images)),
         })
     }
 
-    /// Surrounds each image with `padding` rows and columns of the byte 0 on every side, as torchvision's
-    /// `Pad` before `ToTensor`: 2 makes 28 x 28 to 32 x 32. Default 0.
-    pub fn pad(mut self, padding: usize) -> Self {
-        self.padding = padding;
+    /// Names of the classes in the order of their labels; none where the files have no names.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// Seed of what is drawn at random. Default 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
         self
+    }
+
+    /// Surrounds each image with `padding` rows and columns of the byte 0 on every side, as torchvision's
+    /// `Pad` before `ToTensor`: 2 makes 28 x 28 to 32 x 32.
+    pub fn pad(self, padding: usize) -> Self {
+        self.transform(Transform::Pad(padding))
+    }
+
+    /// Cuts `rows` x `columns` from the middle of each image, as torchvision's `CenterCrop`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for sizes of 0 and above that of the images.
+    pub fn center_crop(self, rows: usize, columns: usize) -> Result<Self> {
+        self.check_crop("center_crop", rows, columns)?;
+        Ok(self.transform(Transform::CenterCrop(rows, columns)))
+    }
+
+    /// Cuts `rows` x `columns` from a random place of each image, as torchvision's `RandomCrop`; its `padding` is
+    /// [`ImageDataset::pad`] before.
+    ///
+    /// # Errors
+    /// As [`ImageDataset::center_crop`].
+    pub fn random_crop(self, rows: usize, columns: usize) -> Result<Self> {
+        self.check_crop("random_crop", rows, columns)?;
+        Ok(self.transform(Transform::RandomCrop(rows, columns)))
+    }
+
+    /// Swaps left and right with probability `p`, as torchvision's `RandomHorizontalFlip`, where it is 0.5 by default.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a `p` that is not within 0 to 1.
+    pub fn random_horizontal_flip(self, p: f32) -> Result<Self> {
+        check_probability("random_horizontal_flip", p)?;
+        Ok(self.transform(Transform::HorizontalFlip(p)))
+    }
+
+    /// Swaps top and bottom with probability `p`, as torchvision's `RandomVerticalFlip`.
+    ///
+    /// # Errors
+    /// As [`ImageDataset::random_horizontal_flip`].
+    pub fn random_vertical_flip(self, p: f32) -> Result<Self> {
+        check_probability("random_vertical_flip", p)?;
+        Ok(self.transform(Transform::VerticalFlip(p)))
+    }
+
+    fn transform(mut self, transform: Transform) -> Self {
+        self.size = transform.size(self.size);
+        self.transforms.push(transform);
+        self
+    }
+
+    fn check_crop(&self, name: &str, rows: usize, columns: usize) -> Result<()> {
+        let [h, w] = self.size;
+        if rows == 0 || columns == 0 || rows > h || columns > w {
+            return Err(Error::argument(format!(
+                "{name}: {rows} x {columns} of images of {h} x {w}"
+            )));
+        }
+        Ok(())
     }
 
     /// Subtracts `mean` and divides by `std`, in units where the byte 255 is 1: one value each for all
@@ -139,17 +270,13 @@ impl ImageDataset {
     /// # Errors
     /// [`Error::File`] at the first label that is not, or [`Error::Argument`] where no file was read.
     pub fn classes(self, classes: usize) -> Result<Self> {
-        let Some(i) = self
-            .labels
-            .data()
-            .iter()
-            .position(|&label| usize::from(label) >= classes)
-        else {
+        let fits = |&label: &i32| usize::try_from(label).is_ok_and(|l| l < classes);
+        let Some(i) = self.labels.iter().position(|label| !fits(label)) else {
             return Ok(self);
         };
         let message = format!(
             "label {i} is {}, but there are {classes} classes",
-            self.labels.data()[i]
+            self.labels[i]
         );
         Err(match self.file {
             Some(path) => Error::file(path, LABELS_AT + i as u64, message),
@@ -158,37 +285,83 @@ impl ImageDataset {
     }
 }
 
+impl ImageDataset {
+    /// The values of image `index` as `epoch` sees it, added to `x`.
+    fn push(&self, index: usize, epoch: u64, x: &mut Vec<f32>) -> Result<()> {
+        let len = self.channels * self.source[0] * self.source[1];
+        let mut data = match &self.pixels {
+            Pixels::Memory(bytes) => Cow::Borrowed(&bytes.data()[index * len..][..len]),
+            #[cfg(feature = "image")]
+            Pixels::Files(files) => Cow::Owned(files.pixels(index)?),
+        };
+        if !self.transforms.is_empty() {
+            let mut image = Image {
+                channels: self.channels,
+                rows: self.source[0],
+                columns: self.source[1],
+                data: data.into_owned(),
+            };
+            let mut rng = random::of_sample(self.seed, epoch, index);
+            for transform in &self.transforms {
+                image = transform.apply(image, &mut rng);
+            }
+            data = Cow::Owned(image.data);
+        }
+        let planes = data.chunks_exact(self.size[0] * self.size[1]);
+        for (plane, values) in planes.zip(&self.values) {
+            x.extend(plane.iter().map(|&byte| values[usize::from(byte)]));
+        }
+        Ok(())
+    }
+}
+
 impl Dataset for ImageDataset {
     fn len(&self) -> usize {
-        self.labels.data().len()
+        self.labels.len()
     }
 
-    fn batch(&self, indices: &[usize]) -> Result<Vec<Array>> {
+    fn sample(&self, index: usize, epoch: u64) -> Result<Sample> {
+        check_indices(&[index], self.len())?;
+        let mut x = Vec::new();
+        self.push(index, epoch, &mut x)?;
+        let shape = [self.channels, self.size[0], self.size[1]];
+        Ok(vec![Array::of(shape, x), Array::scalar(self.labels[index])])
+    }
+
+    fn batch(&self, indices: &[usize], epoch: u64) -> Result<Vec<Array>> {
         check_indices(indices, self.len())?;
-        let pad = self.padding;
-        let (height, width) = (self.rows + 2 * pad, self.columns + 2 * pad);
-        let plane = self.rows * self.columns;
-        let mut x = Vec::with_capacity(indices.len() * self.channels * height * width);
+        let [h, w] = self.size;
+        let mut x = Vec::with_capacity(indices.len() * self.channels * h * w);
         for &i in indices {
-            for (c, values) in self.values.iter().enumerate() {
-                let image = &self.images.data()[(i * self.channels + c) * plane..][..plane];
-                let background = values[0];
-                x.extend(std::iter::repeat_n(background, pad * width));
-                for row in image.chunks_exact(self.columns) {
-                    x.extend(std::iter::repeat_n(background, pad));
-                    x.extend(row.iter().map(|&byte| values[usize::from(byte)]));
-                    x.extend(std::iter::repeat_n(background, pad));
-                }
-                x.extend(std::iter::repeat_n(background, pad * width));
-            }
+            self.push(i, epoch, &mut x)?;
         }
-        let y: Vec<i32> = indices
-            .iter()
-            .map(|&i| i32::from(self.labels.data()[i]))
-            .collect();
-        let shape = [indices.len(), self.channels, height, width];
+        let y: Vec<i32> = indices.iter().map(|&i| self.labels[i]).collect();
+        let shape = [indices.len(), self.channels, h, w];
         Ok(vec![Array::of(shape, x), Array::vector(y)])
     }
+
+    fn labels(&self) -> Result<Vec<i32>> {
+        Ok(self.labels.to_vec())
+    }
+}
+
+/// The file `name` in `root`, or `name.gz` where there is none.
+fn find(root: &Path, name: &str) -> PathBuf {
+    let plain = root.join(name);
+    if plain.exists() {
+        plain
+    } else {
+        root.join(format!("{name}.gz"))
+    }
+}
+
+fn check_probability(name: &str, p: f32) -> Result<()> {
+    if (0.0..=1.0).contains(&p) {
+        return Ok(());
+    }
+    Err(Error::argument(format!(
+        "{name}: a probability of {p}, allowed are 0 to 1"
+    )))
 }
 
 /// What each byte becomes in each channel.
@@ -225,12 +398,13 @@ mod tests {
     #[test]
     fn pads_then_scales_then_normalises() {
         let images = Bytes::new([2, 1, 2], [0, 255, 51, 102]).unwrap();
-        let data = ImageDataset::new(images, labels(&[1, 0])).unwrap().pad(1);
+        let data = ImageDataset::new(images, labels(&[1, 0])).unwrap();
         let batch = data
             .clone()
+            .pad(1)
             .normalize(&[0.5], &[0.25])
             .unwrap()
-            .batch(&[1])
+            .batch(&[1], 0)
             .unwrap();
         let pixel = |byte: f32| (byte / 255.0 - 0.5) / 0.25;
         let (a, b) = (pixel(51.0), pixel(102.0));
@@ -240,7 +414,7 @@ mod tests {
             Array::new([1, 1, 3, 4], vec![o, o, o, o, o, a, b, o, o, o, o, o]).unwrap()
         );
         assert_eq!(batch[1], Array::vector(vec![0i32]));
-        let batch = data.pad(0).batch(&[0, 1, 0]).unwrap();
+        let batch = data.batch(&[0, 1, 0], 0).unwrap();
         assert_eq!(
             batch[0],
             Array::new([3, 1, 1, 2], vec![0.0f32, 1.0, 0.2, 0.4, 0.0, 1.0]).unwrap()
@@ -256,7 +430,7 @@ mod tests {
             .normalize(&[0.0, 0.5], &[2.0])
             .unwrap();
         assert_eq!(
-            data.batch(&[0]).unwrap()[0],
+            data.batch(&[0], 0).unwrap()[0],
             Array::new([1, 2, 1, 1], vec![0.5f32, 0.25]).unwrap()
         );
         assert_eq!(
@@ -294,7 +468,7 @@ mod tests {
         );
         let data = ImageDataset::new(images(&[2, 1, 1]), labels(&[4, 5])).unwrap();
         assert_eq!(
-            message(data.batch(&[0, 2])),
+            message(data.batch(&[0, 2], 0)),
             "no sample 2 in a data set of 2 samples"
         );
         assert_eq!(
@@ -302,6 +476,76 @@ mod tests {
             "label 1 is 5, but there are 5 classes"
         );
         assert!(data.classes(6).is_ok());
+    }
+
+    #[test]
+    fn changes_depend_on_seed_epoch_and_index() {
+        let images = Bytes::new([3, 1, 4, 4], (0..48).collect::<Vec<u8>>()).unwrap();
+        let data = ImageDataset::new(images, labels(&[0, 1, 2]))
+            .unwrap()
+            .pad(2)
+            .random_crop(4, 4)
+            .unwrap()
+            .random_horizontal_flip(0.5)
+            .unwrap();
+        let x = |data: &ImageDataset, epoch, i| data.sample(i, epoch).unwrap().remove(0);
+        let first = x(&data, 0, 1);
+        assert_eq!(**first.shape(), [1, 4, 4]);
+        assert_eq!(first, x(&data, 0, 1));
+        // A subset of another order, and a batch, draw the same.
+        let part = data.clone().subset([2, 1]).unwrap();
+        assert_eq!(part.sample(1, 0).unwrap()[0], first);
+        let batch = data.batch(&[2, 1], 0).unwrap().remove(0);
+        assert_eq!(batch.to_f32()[16..], first.to_f32());
+        let others = (1..5).filter(|&epoch| x(&data, epoch, 1) != first);
+        assert!(others.count() > 2);
+        let seeded = (1..5).filter(|&seed| x(&data.clone().seed(seed), 0, 1) != first);
+        assert!(seeded.count() > 2);
+        assert_eq!(
+            message(data.clone().center_crop(5, 4)),
+            "center_crop: 5 x 4 of images of 4 x 4"
+        );
+        assert_eq!(
+            message(data.clone().random_crop(0, 4)),
+            "random_crop: 0 x 4 of images of 4 x 4"
+        );
+        assert_eq!(
+            message(data.clone().random_vertical_flip(1.5)),
+            "random_vertical_flip: a probability of 1.5, allowed are 0 to 1"
+        );
+        assert_eq!(
+            message(data.random_horizontal_flip(f32::NAN)),
+            "random_horizontal_flip: a probability of NaN, allowed are 0 to 1"
+        );
+    }
+
+    #[test]
+    fn reads_records_of_cifar() {
+        let root = tempfile::tempdir().unwrap();
+        let record = |label: u8| {
+            let planes = [label, 10 + label, 20 + label].map(|byte| [byte; 1024]);
+            [&[label][..], &planes.concat()].concat()
+        };
+        for i in 1..=5 {
+            let path = root.path().join(format!("data_batch_{i}.bin"));
+            fs::write(path, [record(i), record(0)].concat()).unwrap();
+        }
+        let data = ImageDataset::cifar10(root.path(), true).unwrap();
+        assert_eq!(data.labels().unwrap(), [1, 0, 2, 0, 3, 0, 4, 0, 5, 0]);
+        assert_eq!(data.class_names()[9], "truck");
+        let x = data.sample(4, 0).unwrap().remove(0);
+        assert_eq!(**x.shape(), [3, 32, 32]);
+        let x = x.to_f32();
+        assert_eq!(
+            [x[0], x[1023], x[1024], x[3071]],
+            [3.0, 3.0, 13.0, 23.0].map(|byte| byte / 255.0)
+        );
+        let missing = message(ImageDataset::cifar10(root.path(), false));
+        let path = root.path().join("test_batch.bin.gz");
+        assert!(
+            missing.starts_with(&path.display().to_string()),
+            "{missing}"
+        );
     }
 
     #[test]
@@ -340,7 +584,7 @@ mod tests {
         let data = ImageDataset::mnist(MNIST, false).unwrap();
         assert_eq!(data.len(), 10_000);
         let all: Vec<usize> = (0..data.len()).collect();
-        let y = data.clone().batch(&all).unwrap().remove(1);
+        let y = data.clone().batch(&all, 0).unwrap().remove(1);
         let mut counts = [0; 10];
         y.as_slice::<i32>()
             .unwrap()
@@ -352,10 +596,10 @@ mod tests {
         );
         assert_eq!(y.as_slice::<i32>().unwrap()[..5], [7, 2, 1, 0, 4]);
 
-        let x = data.clone().batch(&all[..100]).unwrap().remove(0);
+        let x = data.clone().batch(&all[..100], 0).unwrap().remove(0);
         assert_eq!(**x.shape(), [100, 1, 28, 28]);
         let padded = data.pad(2).normalize(&[0.1307], &[0.3081]).unwrap();
-        let batch = padded.batch(&all[..100]).unwrap().remove(0);
+        let batch = padded.batch(&all[..100], 0).unwrap().remove(0);
         assert_eq!(**batch.shape(), [100, 1, 32, 32]);
         let (x, batch) = (x.to_f32(), batch.to_f32());
         for (i, image) in x.chunks_exact(28 * 28).enumerate() {

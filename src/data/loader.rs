@@ -1,4 +1,4 @@
-//! Batches in a seeded order, made ahead on another thread.
+//! Batches in a seeded order, made ahead on other threads.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use super::Dataset;
+use serde::{Deserialize, Serialize};
+
+use super::{Dataset, RandomSampler, Sample, Sampler, SequentialSampler};
 use crate::array::Array;
 use crate::error::{Error, Result};
 
@@ -21,8 +23,10 @@ pub struct DataLoaderOptions {
     pub drop_last: bool,
     /// Seed of the orders: the same seed and epoch give the same order everywhere. Default 0.
     pub seed: u64,
-    /// Batches made ahead on a thread of their own while the caller works. Default 2; with 0 the caller's
-    /// thread makes each when it is asked for.
+    /// Threads that make batches while the caller works; samples do not depend on their number. Default 1; with 0
+    /// the caller's thread makes each batch when it is asked for.
+    pub num_workers: usize,
+    /// Batches that each thread makes ahead, 1 or more. Default 2.
     pub prefetch_factor: usize,
 }
 
@@ -33,6 +37,7 @@ impl Default for DataLoaderOptions {
             shuffle: false,
             drop_last: false,
             seed: 0,
+            num_workers: 1,
             prefetch_factor: 2,
         }
     }
@@ -48,6 +53,11 @@ impl DataLoaderOptions {
         if batch_size == 0 {
             return Err(Error::argument("a DataLoader with batch_size 0"));
         }
+        if self.prefetch_factor == 0 {
+            return Err(Error::argument(
+                "a DataLoader with prefetch_factor 0: num_workers 0 makes no batch ahead",
+            ));
+        }
         if batch_size > n {
             return Err(Error::argument(format!(
                 "a DataLoader with batch_size {batch_size} of {n} samples"
@@ -57,33 +67,103 @@ impl DataLoaderOptions {
     }
 }
 
+/// Makes one batch of samples.
+type Collate = Arc<dyn Fn(Vec<Sample>) -> Result<Vec<Array>> + Send + Sync>;
+
+/// Where a run is in its data: what to keep beside a checkpoint, and give to [`DataLoader::resume`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The next batch of it, from 0.
+    pub batch: usize,
+}
+
 /// Cuts a data set into batches, as `torch.utils.data.DataLoader`. Clones share the data set.
+///
+/// ```
+/// # fn main() -> wgrad::Result<()> {
+/// use wgrad::Array;
+/// use wgrad::data::{DataLoader, DataLoaderOptions, TensorDataset};
+/// let x = Array::new([5, 2], vec![0.0f32; 10])?;
+/// let data = TensorDataset::new(vec![x, Array::vector(vec![0, 1, 0, 1, 1])])?;
+/// let options = DataLoaderOptions { batch_size: 2, shuffle: true, ..Default::default() };
+/// let loader = DataLoader::new(data, options)?;
+/// for batch in loader.epoch(0) {
+///     let batch = batch?;
+///     println!("x {}, y {}", batch[0].shape(), batch[1].shape());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct DataLoader {
     dataset: Arc<dyn Dataset>,
+    sampler: Arc<dyn Sampler>,
+    collate: Option<Collate>,
     options: DataLoaderOptions,
+    /// Samples of an epoch.
+    samples: usize,
 }
 
 impl DataLoader {
     /// Batches of `dataset`; one that is shared comes as an `Arc`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for an empty data set, and for a batch size of 0 or above its length.
+    /// [`Error::Argument`] for an empty data set, for a batch size of 0 or above its length, and for a
+    /// `prefetch_factor` of 0.
     pub fn new(dataset: impl Dataset + 'static, options: DataLoaderOptions) -> Result<Self> {
-        options.check(dataset.len())?;
+        let len = dataset.len();
+        let sampler: Arc<dyn Sampler> = if options.shuffle {
+            let seed = options.seed;
+            Arc::new(RandomSampler { len, seed })
+        } else {
+            Arc::new(SequentialSampler(len))
+        };
+        options.check(len)?;
         Ok(Self {
             dataset: Arc::new(dataset),
+            sampler,
+            collate: None,
             options,
+            samples: len,
         })
+    }
+
+    /// This loader with the orders of `sampler`, which may visit samples several times or never.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where `shuffle` is set as well, for orders with an index that the data set lacks, and
+    /// for ones shorter than a batch.
+    pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Result<Self> {
+        if self.options.shuffle {
+            return Err(Error::argument(
+                "a DataLoader with a sampler and shuffle: the sampler alone makes the order",
+            ));
+        }
+        let order = sampler.order(0);
+        super::check_indices(&order, self.dataset.len())?;
+        self.options.check(order.len())?;
+        self.samples = order.len();
+        self.sampler = Arc::new(sampler);
+        Ok(self)
+    }
+
+    /// This loader with batches that `collate` makes of samples, for samples whose shapes differ. By default they are
+    /// put one above the other ([`stack`](super::stack)).
+    pub fn collate(
+        mut self,
+        collate: impl Fn(Vec<Sample>) -> Result<Vec<Array>> + Send + Sync + 'static,
+    ) -> Self {
+        self.collate = Some(Arc::new(collate));
+        self
     }
 
     /// Number of batches in an epoch.
     pub fn len(&self) -> usize {
-        let (n, batch_size) = (self.dataset.len(), self.options.batch_size);
         if self.options.drop_last {
-            n / batch_size
+            self.samples / self.options.batch_size
         } else {
-            n.div_ceil(batch_size)
+            self.samples.div_ceil(self.options.batch_size)
         }
     }
 
@@ -104,37 +184,60 @@ impl DataLoader {
 
     /// The samples of epoch `epoch` in their order.
     pub fn order(&self, epoch: u64) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.dataset.len()).collect();
-        if self.options.shuffle {
-            shuffle(&mut order, self.options.seed, epoch);
-        }
-        order
+        self.sampler.order(epoch)
     }
 
     /// The batches of epoch `epoch`, the first of which are being made when this returns.
     pub fn epoch(&self, epoch: u64) -> Epoch {
-        self.epoch_from(epoch, 0)
+        self.resume(Position { epoch, batch: 0 })
     }
 
-    /// The batches of epoch `epoch` from number `batch` on: what was left when a run stopped.
-    pub fn epoch_from(&self, epoch: u64, batch: usize) -> Epoch {
+    /// The batches of an epoch from a position on: the ones that a run that stopped there did not see.
+    pub fn resume(&self, position: Position) -> Epoch {
+        let order = self.order(position.epoch);
+        let sure = super::check_indices(&order, self.dataset.len());
         let work = Work {
             dataset: Arc::clone(&self.dataset),
-            order: self.order(epoch).into(),
+            collate: self.collate.clone(),
+            epoch: position.epoch,
+            end: self
+                .len()
+                .min(order.len().div_ceil(self.options.batch_size)),
+            order: order.into(),
             batch_size: self.options.batch_size,
-            next: batch,
-            end: self.len(),
+            next: position.batch,
         };
-        let ahead = work.start(self.options.prefetch_factor);
-        Epoch { work, ahead }
+        let ahead = if sure.is_ok() {
+            work.start(&self.options)
+        } else {
+            vec![]
+        };
+        Epoch {
+            work,
+            ahead,
+            fault: sure.err(),
+        }
     }
 }
 
 /// The batches of one epoch, made by [`DataLoader::epoch`]. An error of the data set, or a panic in it, arrives
-/// as an `Err` in its place and is the last item. Dropping this ends the thread and waits for it.
+/// as an `Err` in its place and is the last item. Dropping this ends the threads and waits for them.
 pub struct Epoch {
     work: Work,
-    ahead: Option<Ahead>,
+    /// The threads: batch `b` comes from number `b % n`.
+    ahead: Vec<Ahead>,
+    /// What is wrong with the order.
+    fault: Option<Error>,
+}
+
+impl Epoch {
+    /// Where the data stand: the batch that comes next.
+    pub fn position(&self) -> Position {
+        Position {
+            epoch: self.work.epoch,
+            batch: self.work.next,
+        }
+    }
 }
 
 impl Iterator for Epoch {
@@ -144,17 +247,19 @@ impl Iterator for Epoch {
         if self.work.next >= self.work.end {
             return None;
         }
-        let batch = match &self.ahead {
-            Some(ahead) => ahead
-                .receive()
-                .unwrap_or_else(|| Err(Error::argument("the thread of a DataLoader ended"))),
-            None => self.work.make(),
-        };
-        self.work.next = if batch.is_ok() {
-            self.work.next + 1
+        let batch = if let Some(fault) = self.fault.take() {
+            Err(fault)
+        } else if self.ahead.is_empty() {
+            self.work.make()
         } else {
-            self.work.end
+            self.ahead[self.work.next % self.ahead.len()]
+                .receive()
+                .unwrap_or_else(|| Err(Error::argument("the thread of a DataLoader ended")))
         };
+        match batch {
+            Ok(_) => self.work.next += 1,
+            Err(_) => self.work.end = self.work.next,
+        }
         Some(batch)
     }
 
@@ -170,6 +275,8 @@ impl std::iter::FusedIterator for Epoch {}
 #[derive(Clone)]
 struct Work {
     dataset: Arc<dyn Dataset>,
+    collate: Option<Collate>,
+    epoch: u64,
     order: Arc<[usize]>,
     batch_size: usize,
     next: usize,
@@ -181,7 +288,14 @@ impl Work {
     fn make(&self) -> Result<Vec<Array>> {
         let start = self.next * self.batch_size;
         let indices = &self.order[start..self.order.len().min(start + self.batch_size)];
-        catch_unwind(AssertUnwindSafe(|| self.dataset.batch(indices))).unwrap_or_else(|payload| {
+        let make = || {
+            let Some(collate) = &self.collate else {
+                return self.dataset.batch(indices, self.epoch);
+            };
+            let samples = indices.iter().map(|&i| self.dataset.sample(i, self.epoch));
+            collate(samples.collect::<Result<_>>()?)
+        };
+        catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|payload| {
             Err(Error::argument(format!(
                 "the data set panicked in batch {}: {}",
                 self.next,
@@ -190,19 +304,31 @@ impl Work {
         })
     }
 
-    /// A thread that is at most `count` batches ahead; none for `count` 0, or where threads cannot be had.
-    fn start(&self, count: usize) -> Option<Ahead> {
+    /// The threads that `options` ask for; none where they cannot be had.
+    fn start(&self, options: &DataLoaderOptions) -> Vec<Ahead> {
+        let left = self.end.saturating_sub(self.next);
+        let count = options.num_workers.min(left);
+        let threads = (0..count).map(|w| {
+            // Thread `b % count` makes batch `b`.
+            let mut work = self.clone();
+            work.next += (w + count - self.next % count) % count;
+            work.run(count, options.prefetch_factor)
+        });
+        threads.collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// A thread that makes every batch in `step`, at most `prefetch` ahead.
+    fn run(mut self, step: usize, prefetch: usize) -> Option<Ahead> {
         // A thread that waits to send holds one batch besides those in the channel.
-        let (sender, receiver) = sync_channel(count.checked_sub(1)?);
-        let mut work = self.clone();
+        let (sender, receiver) = sync_channel(prefetch.checked_sub(1)?);
         let run = move || {
-            while work.next < work.end {
-                let batch = work.make();
+            while self.next < self.end {
+                let batch = self.make();
                 let last = batch.is_err();
                 if sender.send(batch).is_err() || last {
                     return;
                 }
-                work.next += 1;
+                self.next += step;
             }
         };
         let thread = Builder::new()
@@ -247,48 +373,13 @@ fn text(payload: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// Fisher-Yates, from numbers that depend on `seed` and `epoch` alone.
-fn shuffle(order: &mut [usize], seed: u64, epoch: u64) {
-    let mut rng = SplitMix64(mix(mix(seed) ^ epoch));
-    for i in (1..order.len()).rev() {
-        order.swap(i, rng.below(i as u64 + 1) as usize);
-    }
-}
-
-/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    /// Uniform in `0..n`: the high word of a product, drawn again where that would favour some (Lemire, "Fast
-    /// random integer generation in an interval", 2019).
-    fn below(&mut self, n: u64) -> u64 {
-        loop {
-            let product = u128::from(self.next()) * u128::from(n);
-            if product as u64 >= n.wrapping_neg() % n {
-                return (product >> 64) as u64;
-            }
-        }
-    }
-}
-
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::data::TensorDataset;
+    use crate::data::{SampleDataset, TensorDataset};
 
     fn count(n: i32) -> TensorDataset {
         TensorDataset::new(vec![Array::vector((0..n).collect::<Vec<i32>>())]).unwrap()
@@ -343,21 +434,31 @@ mod tests {
         assert_eq!(error(0, 1), "a DataLoader of an empty data set");
         assert_eq!(error(3, 0), "a DataLoader with batch_size 0");
         assert_eq!(error(3, 4), "a DataLoader with batch_size 4 of 3 samples");
+        let still = DataLoaderOptions {
+            prefetch_factor: 0,
+            ..options(1)
+        };
+        assert_eq!(
+            DataLoader::new(count(3), still).err().unwrap().to_string(),
+            "a DataLoader with prefetch_factor 0: num_workers 0 makes no batch ahead"
+        );
     }
 
     #[test]
     fn orders_depend_on_seed_and_epoch_alone() {
-        let order = |seed, prefetch_factor, epoch| {
+        let order = |seed, num_workers, epoch| {
             let shuffled = DataLoaderOptions {
                 shuffle: true,
                 seed,
-                prefetch_factor,
+                num_workers,
                 ..options(8)
             };
             samples(loader(100, shuffled).epoch(epoch)).concat()
         };
         let first = order(1, 2, 0);
         assert_eq!(first, order(1, 0, 0));
+        assert_eq!(first, order(1, 1, 0));
+        assert_eq!(first, order(1, 5, 0));
         assert_ne!(first, order(1, 2, 1));
         assert_ne!(first, order(2, 2, 0));
         // `mix` of neither may cancel the other.
@@ -377,19 +478,6 @@ mod tests {
     }
 
     #[test]
-    fn every_order_is_as_likely() {
-        let mut seen = [0; 24];
-        for epoch in 0..24_000 {
-            let mut order = [0, 1, 2, 3];
-            shuffle(&mut order, 5, epoch);
-            let rank = |i: usize| order[i + 1..].iter().filter(|&&x| x < order[i]).count();
-            seen[rank(0) * 6 + rank(1) * 2 + rank(2)] += 1;
-        }
-        // A standard deviation is 31.
-        assert!(seen.iter().all(|n| (850..1150).contains(n)), "{seen:?}");
-    }
-
-    #[test]
     fn goes_on_from_a_batch() {
         let shuffled = loader(
             10,
@@ -399,9 +487,75 @@ mod tests {
             },
         );
         let whole = samples(shuffled.epoch(4));
-        assert_eq!(samples(shuffled.epoch_from(4, 2)), whole[2..]);
-        assert!(samples(shuffled.epoch_from(4, 4)).is_empty());
-        assert!(samples(shuffled.epoch_from(4, 99)).is_empty());
+        for num_workers in 0..4 {
+            let mut loader = shuffled.clone();
+            loader.options.num_workers = num_workers;
+            let from = |batch| loader.resume(Position { epoch: 4, batch });
+            for batch in 0..4 {
+                assert_eq!(samples(from(batch)), whole[batch..]);
+            }
+            assert!(samples(from(99)).is_empty());
+            let mut epoch = loader.epoch(4);
+            epoch.next().unwrap().unwrap();
+            let position = epoch.position();
+            assert_eq!(position, Position { epoch: 4, batch: 1 });
+            let json = serde_json::to_string(&position).unwrap();
+            let position = serde_json::from_str(&json).unwrap();
+            assert_eq!(samples(loader.resume(position)), whole[1..]);
+        }
+    }
+
+    #[test]
+    fn a_sampler_makes_the_order() {
+        let sampled = loader(5, options(2)).sampler(|epoch: u64| vec![epoch as usize, 4, 4]);
+        let sampled = sampled.unwrap();
+        assert_eq!(sampled.len(), 2);
+        assert_eq!(samples(sampled.epoch(1)), [vec![1, 4], vec![4]]);
+        // An order that is only wrong later on is an error there.
+        let mut wrong = sampled.epoch(7);
+        assert_eq!(
+            wrong.next().unwrap().err().unwrap().to_string(),
+            "no sample 7 in a data set of 5 samples"
+        );
+        assert!(wrong.next().is_none());
+        let error = |options, order: &'static [usize]| {
+            let loader = loader(5, options).sampler(|_: u64| order.to_vec());
+            loader.err().unwrap().to_string()
+        };
+        let shuffled = DataLoaderOptions {
+            shuffle: true,
+            ..options(1)
+        };
+        assert_eq!(
+            error(shuffled, &[0]),
+            "a DataLoader with a sampler and shuffle: the sampler alone makes the order"
+        );
+        assert_eq!(
+            error(options(1), &[5]),
+            "no sample 5 in a data set of 5 samples"
+        );
+        assert_eq!(
+            error(options(2), &[0]),
+            "a DataLoader with batch_size 2 of 1 samples"
+        );
+    }
+
+    #[test]
+    fn a_collate_function_makes_the_batch() {
+        let texts: Vec<Sample> = (1..=3).map(|n| vec![Array::full([n], n as i32)]).collect();
+        let pad = |samples: Vec<Sample>| {
+            let longest = samples.iter().map(|s| s[0].numel()).max().unwrap_or(0);
+            let mut ids = Vec::new();
+            for sample in &samples {
+                ids.extend_from_slice(sample[0].as_slice::<i32>()?);
+                ids.resize(ids.len().next_multiple_of(longest), 0);
+            }
+            Ok(vec![Array::new([samples.len(), longest], ids)?])
+        };
+        let loader = DataLoader::new(SampleDataset::new(texts), options(2))
+            .unwrap()
+            .collate(pad);
+        assert_eq!(samples(loader.epoch(0)), [vec![1, 0, 2, 2], vec![3, 3, 3]]);
     }
 
     /// Counts its calls; fails or panics at a sample.
@@ -416,13 +570,13 @@ mod tests {
             100
         }
 
-        fn batch(&self, indices: &[usize]) -> Result<Vec<Array>> {
+        fn sample(&self, index: usize, _: u64) -> Result<Sample> {
             self.calls.fetch_add(1, Ordering::SeqCst);
-            if indices[0] == self.error_at {
+            if index == self.error_at {
                 return Err(Error::argument("unreadable"));
             }
-            if indices[0] == self.panic_at {
-                panic!("sample {} is odd", indices[0]);
+            if index == self.panic_at {
+                panic!("sample {index} is odd");
             }
             Ok(vec![])
         }
@@ -431,6 +585,7 @@ mod tests {
     fn faulty(
         error_at: usize,
         panic_at: usize,
+        num_workers: usize,
         prefetch_factor: usize,
     ) -> (DataLoader, Arc<AtomicUsize>) {
         let calls = Arc::new(AtomicUsize::new(0));
@@ -443,6 +598,7 @@ mod tests {
             DataLoader::new(
                 data,
                 DataLoaderOptions {
+                    num_workers,
                     prefetch_factor,
                     ..options(1)
                 },
@@ -454,12 +610,12 @@ mod tests {
 
     #[test]
     fn errors_and_panics_arrive_in_their_place() {
-        for prefetch_factor in [0, 1, 3] {
+        for num_workers in [0, 1, 2, 3] {
             for (error_at, panic_at, message) in [
                 (2, 100, "unreadable"),
                 (100, 2, "the data set panicked in batch 2: sample 2 is odd"),
             ] {
-                let mut epoch = faulty(error_at, panic_at, prefetch_factor).0.epoch(0);
+                let mut epoch = faulty(error_at, panic_at, num_workers, 2).0.epoch(0);
                 assert!(epoch.next().unwrap().is_ok());
                 assert!(epoch.next().unwrap().is_ok());
                 assert_eq!(epoch.next().unwrap().err().unwrap().to_string(), message);
@@ -470,24 +626,24 @@ mod tests {
     }
 
     #[test]
-    fn runs_ahead_by_the_prefetch_factor_and_stops_when_dropped() {
-        for prefetch_factor in [1, 2, 5] {
-            let (loader, calls) = faulty(100, 100, prefetch_factor);
+    fn threads_run_ahead_by_the_prefetch_factor_and_stop_when_dropped() {
+        for (num_workers, prefetch_factor) in [(1, 1), (1, 5), (2, 2), (3, 1)] {
+            let (loader, calls) = faulty(100, 100, num_workers, prefetch_factor);
             let mut epoch = loader.epoch(0);
             epoch.next().unwrap().unwrap();
+            let ahead = 1 + num_workers * prefetch_factor;
             let start = Instant::now();
-            while calls.load(Ordering::SeqCst) < 1 + prefetch_factor
-                && start.elapsed() < Duration::from_secs(10)
+            while calls.load(Ordering::SeqCst) < ahead && start.elapsed() < Duration::from_secs(10)
             {
                 std::thread::yield_now();
             }
             std::thread::sleep(Duration::from_millis(20));
-            assert_eq!(calls.load(Ordering::SeqCst), 1 + prefetch_factor);
+            assert_eq!(calls.load(Ordering::SeqCst), ahead);
             drop(epoch);
-            // The thread held one of these.
+            // The threads held one each.
             assert_eq!(Arc::strong_count(loader.dataset()), 1);
         }
-        let (loader, calls) = faulty(100, 100, 0);
+        let (loader, calls) = faulty(100, 100, 0, 2);
         let mut epoch = loader.epoch(0);
         assert_eq!(calls.load(Ordering::SeqCst), 0);
         epoch.next().unwrap().unwrap();

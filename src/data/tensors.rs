@@ -1,13 +1,16 @@
 //! Data sets that lie in memory as arrays.
 
-use super::{Dataset, check_indices};
+use std::sync::Arc;
+
+use super::{Dataset, Sample, check_indices, label_of};
 use crate::array::Array;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 
-/// Arrays whose rows belong together, as `torch.utils.data.TensorDataset`.
+/// Arrays whose rows belong together, as `torch.utils.data.TensorDataset`. Clones share them.
 #[derive(Debug, Clone)]
 pub struct TensorDataset {
-    arrays: Vec<Array>,
+    arrays: Arc<[Array]>,
     len: usize,
 }
 
@@ -37,7 +40,7 @@ impl TensorDataset {
             }
         }
         Ok(Self {
-            arrays,
+            arrays: arrays.into(),
             len: len.unwrap_or(0),
         })
     }
@@ -48,7 +51,15 @@ impl Dataset for TensorDataset {
         self.len
     }
 
-    fn batch(&self, indices: &[usize]) -> Result<Vec<Array>> {
+    fn sample(&self, index: usize, epoch: u64) -> Result<Sample> {
+        let row = |array: &Array| {
+            let sizes = array.shape()[1..].to_vec();
+            Array::from_words(sizes, array.dtype(), array.words().to_vec())
+        };
+        Ok(self.batch(&[index], epoch)?.iter().map(row).collect())
+    }
+
+    fn batch(&self, indices: &[usize], _: u64) -> Result<Vec<Array>> {
         check_indices(indices, self.len)?;
         let gather = |array: &Array| {
             let sizes = &array.shape()[1..];
@@ -61,6 +72,49 @@ impl Dataset for TensorDataset {
             Array::from_words(shape, array.dtype(), words)
         };
         Ok(self.arrays.iter().map(gather).collect())
+    }
+
+    fn labels(&self) -> Result<Vec<i32>> {
+        let last = &self.arrays[self.arrays.len() - 1];
+        if last.dtype() != DType::I32 || last.numel() != self.len {
+            return Err(Error::argument(format!(
+                "the labels of a TensorDataset are {} {}, not i32 [n]",
+                last.dtype(),
+                last.shape()
+            )));
+        }
+        Ok(last.as_slice::<i32>()?.to_vec())
+    }
+}
+
+/// Samples in memory whose shapes may differ: texts as token ids, which a collate function pads. Clones share them.
+#[derive(Debug, Clone)]
+pub struct SampleDataset {
+    samples: Arc<[Sample]>,
+}
+
+impl SampleDataset {
+    /// The data set of `samples`.
+    pub fn new(samples: impl Into<Vec<Sample>>) -> Self {
+        Self {
+            samples: samples.into().into(),
+        }
+    }
+}
+
+impl Dataset for SampleDataset {
+    fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn sample(&self, index: usize, _: u64) -> Result<Sample> {
+        check_indices(&[index], self.len())?;
+        Ok(self.samples[index].clone())
+    }
+
+    fn labels(&self) -> Result<Vec<i32>> {
+        let labels = self.samples.iter().enumerate();
+        labels.map(|(i, s)| label_of(i, s.last())).collect()
     }
 }
 
@@ -76,10 +130,10 @@ mod tests {
     fn gathers_rows_of_every_dtype() {
         let x = Array::new([3, 2], vec![0.0f32, 1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
         let y = Array::vector(vec![7i32, 8, 9]);
-        let mask = Array::from_words([3, 1, 1], crate::DType::Bool, vec![1, 0, 1]);
+        let mask = Array::from_words([3, 1, 1], DType::Bool, vec![1, 0, 1]);
         let batch = TensorDataset::new(vec![x, y, mask])
             .unwrap()
-            .batch(&[2, 0, 2, 1])
+            .batch(&[2, 0, 2, 1], 0)
             .unwrap();
         assert_eq!(
             batch[0],
@@ -88,7 +142,7 @@ mod tests {
         assert_eq!(batch[1], Array::vector(vec![9i32, 7, 9, 8]));
         assert_eq!(
             batch[2],
-            Array::from_words([4, 1, 1], crate::DType::Bool, vec![1, 1, 1, 0])
+            Array::from_words([4, 1, 1], DType::Bool, vec![1, 1, 1, 0])
         );
     }
 
@@ -110,21 +164,39 @@ mod tests {
     }
 
     #[test]
-    fn a_subset_counts_from_its_start() {
-        let data = TensorDataset::new(vec![Array::vector(vec![0i32, 10, 20, 30, 40])]).unwrap();
-        let part = data.clone().subset(1..4).unwrap();
-        assert_eq!(part.len(), 3);
+    fn samples_have_no_dimension_for_the_batch() {
+        let x = Array::new([2, 3], vec![0.0f32, 1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        let data = TensorDataset::new(vec![x, Array::vector(vec![7i32, 8])]).unwrap();
         assert_eq!(
-            part.batch(&[2, 0]).unwrap(),
-            [Array::vector(vec![30i32, 10])]
+            data.sample(1, 0).unwrap(),
+            [Array::vector(vec![3.0f32, 4.0, 5.0]), Array::scalar(8i32)]
+        );
+        assert_eq!(data.labels().unwrap(), [7, 8]);
+        let message = data.sample(2, 0).err().unwrap().to_string();
+        assert_eq!(message, "no sample 2 in a data set of 2 samples");
+    }
+
+    #[test]
+    fn samples_of_other_shapes_do_not_stack() {
+        let text = |ids: &[i32], label: i32| vec![Array::vector(ids), Array::scalar(label)];
+        let data = SampleDataset::new(vec![text(&[1, 2], 0), text(&[3], 1), text(&[4, 5], 1)]);
+        assert_eq!(data.labels().unwrap(), [0, 1, 1]);
+        let batch = data.batch(&[2, 0], 0).unwrap();
+        assert_eq!(batch[0], Array::new([2, 2], vec![4i32, 5, 1, 2]).unwrap());
+        assert_eq!(batch[1], Array::vector(vec![1i32, 0]));
+        let message = |data: &SampleDataset| data.batch(&[0, 1], 0).err().unwrap().to_string();
+        assert_eq!(
+            message(&data),
+            "samples 0 and 1 of a batch differ in array 0: i32 [2] and i32 [1] (a collate function can pad them)"
+        );
+        let uneven = SampleDataset::new(vec![text(&[1], 0), vec![Array::zeros([2])]]);
+        assert_eq!(
+            message(&uneven),
+            "samples 0 and 1 of a batch have 2 and 1 arrays"
         );
         assert_eq!(
-            part.batch(&[3]).err().unwrap().to_string(),
-            "no sample 3 in a data set of 3 samples"
+            uneven.labels().err().unwrap().to_string(),
+            "the last array of sample 1 is f32 [2], not a label (one i32)"
         );
-        let part = part.subset(1..2).unwrap();
-        assert_eq!(part.batch(&[0]).unwrap(), [Array::vector(vec![20i32])]);
-        let message = data.subset(2..6).err().unwrap().to_string();
-        assert_eq!(message, "no subset 2..6 of a data set of 5 samples");
     }
 }

@@ -593,7 +593,7 @@ impl std::fmt::Display for Metrics {
 
 /// The types of a batch of `n` samples.
 fn types_of(data: &(impl Dataset + ?Sized), n: usize) -> Result<Vec<TensorType>> {
-    let batch = data.batch(&(0..n).collect::<Vec<_>>())?;
+    let batch = data.batch(&(0..n).collect::<Vec<_>>(), 0)?;
     Ok(batch.iter().map(TensorType::of).collect())
 }
 

@@ -1,0 +1,178 @@
+//! CSV and its relatives, by RFC 4180.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::{Column, Kind, Table, Values, shorten};
+use crate::data::file::read_text;
+use crate::error::{Error, Result};
+
+/// How a CSV file is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CsvOptions {
+    /// What stands between cells. Default `,`.
+    pub delimiter: char,
+    /// Whether the first line names the columns. Default true; without, they are called `0`, `1`, …
+    pub header: bool,
+    /// Whether cells may be in double quotes, with quotes inside doubled. Default true.
+    pub quoting: bool,
+    /// Encoding by its name in the WHATWG standard: `utf-8`, `windows-1252`. Default `utf-8`.
+    pub encoding: String,
+    /// Cells that count as missing. Default: none at all, `NA`, `N/A`, `NaN`, `nan`, `null`, `?`.
+    pub missing: Vec<String>,
+    /// Types of columns by their names. Others hold numbers where every cell is one or missing, else texts.
+    pub types: Vec<(String, Kind)>,
+}
+
+impl Default for CsvOptions {
+    fn default() -> Self {
+        let missing = ["", "NA", "N/A", "NaN", "nan", "null", "?"];
+        Self {
+            delimiter: ',',
+            header: true,
+            quoting: true,
+            encoding: String::from("utf-8"),
+            missing: missing.map(String::from).to_vec(),
+            types: vec![],
+        }
+    }
+}
+
+impl CsvOptions {
+    /// Cells between tabs, which quotes do not join.
+    pub fn tsv() -> Self {
+        Self {
+            delimiter: '\t',
+            quoting: false,
+            ..Self::default()
+        }
+    }
+}
+
+pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
+    let delimiter = u8::try_from(options.delimiter).ok();
+    let Some(delimiter) = delimiter.filter(|d| d.is_ascii() && !b"\"\r\n".contains(d)) else {
+        return Err(Error::argument(format!(
+            "a delimiter {:?}, allowed are ASCII characters but quotes and line ends",
+            options.delimiter
+        )));
+    };
+    let text = read_text(path, &options.encoding)?;
+    if text.trim().is_empty() {
+        return Err(Error::file(
+            path,
+            0,
+            "expected a table, found an empty file",
+        ));
+    }
+    let mut reader = ::csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .quoting(options.quoting)
+        .from_reader(text.as_bytes());
+    let mut names: Vec<String> = Vec::new();
+    let mut rows = Vec::new();
+    let mut places = Vec::new();
+    let mut last = (1, 0);
+    for record in reader.records() {
+        let record = record.map_err(|e| {
+            let line = e.position().map_or(last.0, ::csv::Position::line);
+            Error::line(path, line, format!("cannot be read as CSV: {e}"))
+        })?;
+        last = record
+            .position()
+            .map_or(last, |p| (p.line(), p.byte() as usize));
+        if names.is_empty() {
+            names = header(path, &record, options)?;
+            if options.header {
+                continue;
+            }
+        }
+        if record.len() != names.len() {
+            return Err(Error::line(
+                path,
+                last.0,
+                format!("expected {} cells, found {}", names.len(), record.len()),
+            ));
+        }
+        rows.push(record);
+        places.push(last.0);
+    }
+    // What follows an opening quote runs to the end of the file.
+    let open = |text: &str| text.bytes().filter(|&b| b == b'"').count() % 2 == 1;
+    if options.quoting && text.get(last.1..).is_some_and(open) {
+        let message = "a quoted cell does not end (with quoting: false quotes mean nothing)";
+        return Err(Error::line(path, last.0, message));
+    }
+    let columns = names.into_iter().enumerate().map(|(k, name)| {
+        let cells: Vec<Option<&str>> = rows
+            .iter()
+            .map(|row| {
+                row.get(k)
+                    .filter(|cell| !options.missing.iter().any(|m| m == cell.trim()))
+            })
+            .collect();
+        let declared = options.types.iter().find(|(n, _)| *n == name);
+        let values = column(
+            path,
+            &name,
+            &cells,
+            declared.map(|(_, kind)| *kind),
+            &places,
+        )?;
+        Ok(Column { name, values })
+    });
+    Ok(Table::new(path, columns.collect::<Result<_>>()?, places))
+}
+
+/// The names of the columns, from the first record.
+fn header(path: &Path, first: &::csv::StringRecord, options: &CsvOptions) -> Result<Vec<String>> {
+    let names: Vec<String> = if options.header {
+        first.iter().map(|cell| cell.trim().to_owned()).collect()
+    } else {
+        (0..first.len()).map(|k| k.to_string()).collect()
+    };
+    let mut seen = HashSet::new();
+    if let Some(name) = names.iter().find(|name| !seen.insert(name.as_str())) {
+        let message = format!("two columns are named '{name}'");
+        return Err(Error::line(path, 1, message));
+    }
+    if let Some((name, _)) = options.types.iter().find(|(n, _)| !names.contains(n)) {
+        let message = format!(
+            "no column '{name}', there are {}",
+            shorten(&names.join(", "))
+        );
+        return Err(Error::line(path, 1, message));
+    }
+    Ok(names)
+}
+
+fn column(
+    path: &Path,
+    name: &str,
+    cells: &[Option<&str>],
+    declared: Option<Kind>,
+    places: &[u64],
+) -> Result<Values> {
+    let number = |cell: &str| cell.trim().parse::<f64>().ok();
+    let texts = || Values::Text(cells.iter().map(|c| c.map(String::from)).collect());
+    if declared == Some(Kind::Text) {
+        return Ok(texts());
+    }
+    let mut numbers = Vec::with_capacity(cells.len());
+    for (cell, &place) in cells.iter().zip(places) {
+        match (cell, cell.and_then(number)) {
+            (Some(cell), None) if declared.is_some() => {
+                let message = format!(
+                    "column '{name}': expected a number, found '{}'",
+                    shorten(cell)
+                );
+                return Err(Error::line(path, place, message));
+            }
+            (Some(_), None) => return Ok(texts()),
+            (_, number) => numbers.push(number),
+        }
+    }
+    Ok(Values::Number(numbers))
+}
