@@ -579,9 +579,11 @@ fn features_measure_the_training_part_alone() {
         format!("{path} at line 6: column 'k': expected one of the 2 categories a, b, found 'c'")
     );
     assert_eq!(
-        message(features.fill(Fill::Refuse).fit(&train)),
+        message(features.clone().fill(Fill::Refuse).fit(&train)),
         format!("{path} at line 3: column 'y': expected a number, the cell is empty")
     );
+    let lenient = features.clone().ignore_unknown().fit(&train).unwrap();
+    assert_eq!(lenient.encode(&table).unwrap().to_f32()[23..], [0.0, 0.0]);
     let indexed = Features::new().indexed(&["k"]).fit(&test).unwrap();
     assert_eq!(indexed.encode(&test).unwrap().to_f32(), [0.0]);
     assert_eq!(
@@ -688,4 +690,204 @@ fn what_a_table_holds_trains() {
     assert_eq!((set(&train).len(), set(&test).len()), (30, 10));
     let counts = wgrad::data::class_counts(&set(&test).labels().unwrap()).unwrap();
     assert!(counts.iter().all(|c| (2..=3).contains(c)), "{counts:?}");
+}
+
+/// The parts of real sets in `examples/data`, as their `README.md` describes them.
+#[test]
+fn samples_of_the_examples_are_as_described() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data");
+    let lines =
+        ["rt-polarity/rt-polarity.neg", "rt-polarity/rt-polarity.pos"].map(|f| root.join(f));
+    let texts = Texts::lines(&lines, "windows-1252").unwrap();
+    assert_eq!(
+        wgrad::data::class_counts(&texts.labels).unwrap(),
+        [1500, 1500]
+    );
+    assert!(texts.texts[0].starts_with("simplistic , silly and tedious"));
+    let broken = message(Texts::lines(&lines, "utf-8"));
+    let wanted = "rt-polarity.neg at byte 3777: expected text in UTF-8, found the bytes e9 (";
+    assert!(broken.contains(wanted), "{broken}");
+
+    for (file, sentences, words) in [
+        ("en_ewt-ud-train.first1000.conllu.gz", 1000, 21_857),
+        ("en_ewt-ud-dev.first200.conllu.gz", 200, 4_007),
+    ] {
+        let found = conllu::read(root.join("ud-english-ewt").join(file)).unwrap();
+        assert_eq!(found.len(), sentences);
+        let tags: Vec<i32> = found.iter().flat_map(|s| s.tags.clone()).collect();
+        assert_eq!(tags.len(), words);
+        let counts = wgrad::data::class_counts(&tags).unwrap();
+        assert!(
+            counts.len() == 17 && counts.iter().all(|&n| n > 0),
+            "{counts:?}"
+        );
+    }
+
+    let path = root.join("california-housing/every-fifth.csv");
+    let table = Table::csv(path, &CsvOptions::default()).unwrap();
+    assert_eq!((table.len(), table.columns().len()), (4_128, 10));
+    let wgrad::data::Values::Number(rooms) = table.column("total_bedrooms").unwrap() else {
+        panic!("texts");
+    };
+    assert_eq!(rooms.iter().filter(|cell| cell.is_none()).count(), 44);
+    let kinds = table.categories("ocean_proximity").unwrap();
+    assert_eq!(kinds.len(), 5);
+    let (train, test) = table
+        .train_test_split(&SplitOptions::default(), None)
+        .unwrap();
+    let names = ["median_income", "total_bedrooms", "latitude"];
+    let features = Features::new()
+        .standardized(&names)
+        .one_hot(&["ocean_proximity"])
+        .ignore_unknown()
+        .fill(Fill::Median)
+        .fit(&train)
+        .unwrap();
+    let rows = features.encode(&train).unwrap();
+    let column = |k: usize| {
+        rows.to_f32()
+            .chunks(rows.shape()[1])
+            .map(|r| f64::from(r[k]))
+            .collect::<Vec<_>>()
+    };
+    for k in 0..names.len() {
+        let mean = column(k).iter().sum::<f64>() / train.len() as f64;
+        let square = column(k).iter().map(|x| x * x).sum::<f64>() / train.len() as f64;
+        assert!(
+            mean.abs() < 1e-5 && (square - 1.0).abs() < 1e-5,
+            "{mean} {square}"
+        );
+    }
+    assert_eq!(features.encode(&test).unwrap().shape()[0], test.len());
+    let text = fs::read_to_string(root.join("tinyshakespeare/input.first.txt")).unwrap();
+    assert_eq!((text.len(), text.lines().count()), (199_995, 7_553));
+}
+
+#[cfg(feature = "image")]
+mod images {
+    use super::*;
+
+    /// A PNG with two pixels for each class's colour, written by the library itself.
+    fn picture(path: &Path, values: &[f32]) {
+        let image = Array::new([1, 1, 2, values.len() / 2], values).unwrap();
+        wgrad::data::image_grid(path, &image, 1).unwrap();
+    }
+
+    #[test]
+    fn folders_are_classes() {
+        let place = Place::new();
+        for (name, first) in [("b/1.png", 1.0), ("a/x.png", 0.0), ("a/y.PNG", 1.0)] {
+            let path = place.file(name, "");
+            picture(&path, &[first, 0.0, 0.0, 1.0]);
+        }
+        let data = ImageDataset::folder(place.path(), [6, 6]).unwrap();
+        assert_eq!(data.class_names(), ["a", "b"]);
+        assert_eq!(data.labels().unwrap(), [0, 0, 1]);
+        let sample = data.sample(1, 0).unwrap();
+        assert_eq!(**sample[0].shape(), [3, 6, 6]);
+        // The image stands in a black frame of two pixels; all three channels are alike.
+        let x = sample[0].to_f32();
+        let middle = |c: usize| [14, 15, 20, 21].map(|i| x[c * 36 + i]);
+        assert_eq!(middle(0), [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(middle(2), middle(0));
+        assert_eq!(x.iter().filter(|&&v| v == 0.0).count(), 3 * 34);
+        let small = ImageDataset::folder(place.path(), [3, 4]).unwrap();
+        assert_eq!(**small.batch(&[0, 2], 0).unwrap()[0].shape(), [2, 3, 3, 4]);
+        assert_eq!(
+            message(ImageDataset::folder(place.path(), [0, 4])),
+            "images of size [0, 4]"
+        );
+    }
+
+    #[test]
+    fn broken_images_are_errors() {
+        let place = Place::new();
+        let whole = place.file("whole/a.png", "");
+        picture(&whole, &[0.0, 1.0, 0.5, 0.25]);
+        let whole = fs::read(whole).unwrap();
+        for bytes in [
+            &b""[..],
+            JUNK,
+            &whole[..whole.len() / 2],
+            b"\xff\xd8\xff\xe0\x00\x10JFIF",
+        ] {
+            let place = Place::new();
+            let path = place.file("c/a.png", bytes);
+            let data = ImageDataset::folder(place.path(), [4, 4]).unwrap();
+            let start = format!("{}: expected a PNG or JPEG image", path.display());
+            let error = message(data.sample(0, 0));
+            assert!(error.starts_with(&start), "{error}");
+        }
+        let place = Place::new();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0xff;
+            place.file("c/a.png", damaged);
+            let data = ImageDataset::folder(place.path(), [4, 4]).unwrap();
+            let _ = data.sample(0, 0);
+        }
+        let empty = Place::new();
+        fs::create_dir(empty.path().join("c")).unwrap();
+        assert_eq!(
+            message(ImageDataset::folder(empty.path(), [4, 4])),
+            format!(
+                "{}: expected files that end in .png, .jpg, .jpeg, found none",
+                empty.path().join("c").display()
+            )
+        );
+    }
+}
+
+#[cfg(feature = "parquet")]
+mod parquet {
+    use super::*;
+
+    /// Three rows of text, label, weight and truth, one of them without a weight, written by
+    /// `tests/interop/make_parquet.py`.
+    const ROWS: &[u8] = include_bytes!("fixtures/rows.parquet");
+
+    fn read(path: &Path) -> Result<Table> {
+        Table::parquet(path)
+    }
+
+    #[test]
+    fn columns_are_those_of_the_file() {
+        let place = Place::new();
+        let table = read(&place.file("a.parquet", ROWS)).unwrap();
+        assert_eq!(table.texts("text").unwrap(), ["good", "bäd", ""]);
+        assert_eq!(table.numbers("label").unwrap(), [1.0, 0.0, -3.0]);
+        assert_eq!(table.numbers("truth").unwrap(), [1.0, 0.0, 1.0]);
+        assert!(
+            message(table.numbers("weight"))
+                .ends_with(": row 2: column 'weight': expected a number, the cell is empty")
+        );
+    }
+
+    #[test]
+    fn broken_files_are_errors() {
+        let place = Place::new();
+        let refused = |bytes: &[u8]| {
+            let path = place.file("a.parquet", bytes);
+            let error = message(read(&path));
+            assert!(
+                error.starts_with(&format!("{}: ", path.display())),
+                "{error}"
+            );
+            error
+        };
+        for bytes in [&b""[..], JUNK, b"PAR1PAR1", &ROWS[..ROWS.len() / 2]] {
+            assert!(refused(bytes).contains("expected a Parquet file"));
+        }
+        let list = include_bytes!("fixtures/list.parquet");
+        assert!(
+            refused(list).contains(
+                "column 'ids': expected numbers, texts or truth values, found another type"
+            )
+        );
+        for at in 0..ROWS.len() {
+            let mut damaged = ROWS.to_vec();
+            damaged[at] ^= 0xff;
+            let _ = read(&place.file("a.parquet", damaged));
+        }
+    }
 }

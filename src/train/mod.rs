@@ -4,6 +4,7 @@ mod console;
 mod curves;
 mod history;
 mod interrupt;
+pub mod metrics;
 mod summary;
 mod trainer;
 

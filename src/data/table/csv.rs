@@ -76,13 +76,10 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
     let mut places = Vec::new();
     let mut last = (1, 0);
     for record in reader.records() {
-        let record = record.map_err(|e| {
-            let line = e.position().map_or(last.0, ::csv::Position::line);
-            Error::line(path, line, format!("cannot be read as CSV: {e}"))
-        })?;
-        last = record
-            .position()
-            .map_or(last, |p| (p.line(), p.byte() as usize));
+        let record =
+            record.map_err(|e| Error::line(path, last.0, format!("cannot be read as CSV: {e}")))?;
+        let at = record.position().map_or(last.1, |p| p.byte() as usize);
+        last = next_line(&text, last, at);
         if names.is_empty() {
             names = header(path, &record, options)?;
             if options.header {
@@ -124,6 +121,16 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
         Ok(Column { name, values })
     });
     Ok(Table::new(path, columns.collect::<Result<_>>()?, places))
+}
+
+/// The line and the byte at which the record at byte `at` or after begins, from those of the one before. What ends a
+/// line belongs to the record before.
+fn next_line(text: &str, (line, byte): (u64, usize), at: usize) -> (u64, usize) {
+    let bytes = text.as_bytes();
+    let ends = bytes[at..].iter().take_while(|b| b"\r\n".contains(b));
+    let start = at + ends.count();
+    let lines = bytes[byte..start].iter().filter(|&&b| b == b'\n').count();
+    (line + lines as u64, start)
 }
 
 /// The names of the columns, from the first record.

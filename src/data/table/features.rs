@@ -1,6 +1,6 @@
 //! Columns as numbers for a network: what is measured is measured on the training part alone.
 
-use super::Table;
+use super::{Place, Table};
 use crate::array::Array;
 use crate::error::{Error, Result};
 
@@ -31,6 +31,7 @@ enum Role {
 pub struct Features {
     columns: Vec<(String, Role)>,
     fill: Fill,
+    ignore_unknown: bool,
 }
 
 impl Features {
@@ -67,6 +68,13 @@ impl Features {
         self
     }
 
+    /// A category of a [`one_hot`](Self::one_hot) column that the training part lacks becomes all 0, as scikit-learn's
+    /// `handle_unknown="ignore"`. By default it is an error.
+    pub fn ignore_unknown(mut self) -> Self {
+        self.ignore_unknown = true;
+        self
+    }
+
     fn add(mut self, names: &[&str], role: Role) -> Self {
         let new = names.iter().map(|name| (String::from(*name), role));
         self.columns.extend(new);
@@ -91,11 +99,17 @@ impl Features {
                 Role::Number | Role::Standardized => fit_numbers(train, &name, role, self.fill)?,
                 Role::OneHot | Role::Index => {
                     let categories = train.categories(&name)?;
-                    if role == Role::Index {
+                    if role == Role::Index || self.fill == Fill::Refuse {
                         train.labels(&name, &categories)?;
+                    }
+                    if role == Role::Index {
                         Code::Index(categories)
                     } else {
-                        Code::OneHot(categories, self.fill != Fill::Refuse)
+                        Code::OneHot {
+                            categories,
+                            fill: self.fill != Fill::Refuse,
+                            ignore: self.ignore_unknown,
+                        }
                     }
                 }
             };
@@ -127,13 +141,13 @@ fn fit_numbers(train: &Table, name: &str, role: Role, fill: Fill) -> Result<Code
         Fill::Mean => Some(mean(&known)),
         Fill::Median => Some(median(&known)),
     };
+    let filled = cells.iter().enumerate().map(|(row, cell)| {
+        cell.or(fill)
+            .ok_or_else(|| train.missing(row, name, "a number"))
+    });
+    let filled = filled.collect::<Result<Vec<f64>>>()?;
     let (mut shift, mut scale) = (0.0, 1.0);
     if role == Role::Standardized {
-        let filled = cells.iter().enumerate().map(|(row, cell)| {
-            cell.or(fill)
-                .ok_or_else(|| train.missing(row, name, "a number"))
-        });
-        let filled = filled.collect::<Result<Vec<f64>>>()?;
         shift = mean(&filled);
         let squares: Vec<f64> = filled.iter().map(|x| (x - shift).powi(2)).collect();
         let deviation = mean(&squares).sqrt();
@@ -168,8 +182,13 @@ enum Code {
         scale: f64,
         fill: Option<f64>,
     },
-    /// The categories, and whether a missing cell is all zeros.
-    OneHot(Vec<String>, bool),
+    OneHot {
+        categories: Vec<String>,
+        /// Whether a missing cell is all zeros.
+        fill: bool,
+        /// Whether another category is all zeros.
+        ignore: bool,
+    },
     Index(Vec<String>),
 }
 
@@ -177,7 +196,7 @@ impl Encoder {
     /// A name for each number of a row: that of its column, with the category after `=` for one of several.
     pub fn names(&self) -> Vec<String> {
         let names = self.columns.iter().flat_map(|(name, code)| match code {
-            Code::OneHot(categories, _) => {
+            Code::OneHot { categories, .. } => {
                 categories.iter().map(|c| format!("{name}={c}")).collect()
             }
             _ => vec![name.clone()],
@@ -217,13 +236,17 @@ impl Encoder {
                     }
                     at += 1;
                 }
-                Code::OneHot(categories, fill) => {
-                    let places = table.category_places(name, categories)?;
-                    for (row, place) in places.into_iter().enumerate() {
+                Code::OneHot {
+                    categories,
+                    fill,
+                    ignore,
+                } => {
+                    for (row, place) in table.places_of(name, categories)?.into_iter().enumerate() {
                         match place {
-                            Some(place) => rows[row * width + at + place] = 1.0,
-                            None if *fill => {}
-                            None => return Err(table.missing(row, name, "a category")),
+                            Place::At(place) => rows[row * width + at + place] = 1.0,
+                            Place::Missing if *fill => {}
+                            Place::Unknown(_) if *ignore => {}
+                            place => return Err(table.misplaced(row, name, &place, categories)),
                         }
                     }
                     at += categories.len();

@@ -1,6 +1,6 @@
 //! Tables of numbers and texts, from CSV, JSON lines and Parquet.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,6 +59,13 @@ impl Values {
     }
 }
 
+/// Where a cell is among categories.
+enum Place {
+    At(usize),
+    Missing,
+    Unknown(String),
+}
+
 /// A named column of a [`Table`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
@@ -89,8 +96,10 @@ pub struct Column {
 pub struct Table {
     path: Arc<PathBuf>,
     columns: Vec<Column>,
-    /// Where each row is in the file: a line from 1, or for Parquet a row from 1.
+    /// Where each row is in the file, from 1.
     places: Vec<u64>,
+    /// Whether places are lines: the file is text.
+    lines: bool,
 }
 
 impl Table {
@@ -131,6 +140,7 @@ impl Table {
             path: Arc::new(path.to_owned()),
             columns,
             places,
+            lines: true,
         }
     }
 
@@ -168,7 +178,8 @@ impl Table {
     /// The numbers of the column `name`.
     ///
     /// # Errors
-    /// [`Error::File`] where there is no such column, or it holds texts; [`Error::Line`] for a missing cell.
+    /// [`Error::File`] where there is no such column, or it holds texts; [`Error::Line`] for a missing cell ([`Error::File`]
+    /// with the row where the file is Parquet).
     pub fn numbers(&self, name: &str) -> Result<Vec<f64>> {
         let cells = self.cells(name)?.iter().enumerate();
         cells
@@ -220,42 +231,46 @@ impl Table {
     /// [`Error::File`] where there is no such column; [`Error::Line`] for a missing cell and for one that is not in
     /// `categories`.
     pub fn labels(&self, name: &str, categories: &[String]) -> Result<Vec<i32>> {
-        let places = self.category_places(name, categories)?;
-        let labels = places.into_iter().enumerate();
-        labels
-            .map(|(row, place)| {
-                place
-                    .map(|p| p as i32)
-                    .ok_or_else(|| self.missing(row, name, "a category"))
+        let places = self.places_of(name, categories)?.into_iter().enumerate();
+        places
+            .map(|(row, place)| match place {
+                Place::At(place) => Ok(place as i32),
+                place => Err(self.misplaced(row, name, &place, categories)),
             })
             .collect()
     }
 
-    /// For each row the place in `categories`; none for a missing cell.
-    fn category_places(&self, name: &str, categories: &[String]) -> Result<Vec<Option<usize>>> {
-        let known: std::collections::HashMap<&str, usize> = categories
-            .iter()
-            .enumerate()
-            .map(|(i, c)| (c.as_str(), i))
-            .collect();
-        let values = self.column(name)?;
-        let place = |row: usize| {
-            let cell = match values {
-                Values::Number(cells) => cells[row].map(|x: f64| x.to_string()),
-                Values::Text(cells) => cells[row].clone(),
-            };
-            let Some(cell) = cell else { return Ok(None) };
-            let place = known.get(cell.as_str()).copied();
-            place.map(Some).ok_or_else(|| {
-                let message = format!(
-                    "column '{name}': expected one of the {} categories {}, found '{cell}'",
-                    categories.len(),
-                    shorten(&categories.join(", "))
-                );
-                self.at(row, message)
-            })
+    /// Where each row's cell is in `categories`.
+    fn places_of(&self, name: &str, categories: &[String]) -> Result<Vec<Place>> {
+        let known: HashMap<&str, usize> =
+            (categories.iter().map(String::as_str)).zip(0..).collect();
+        let place = |cell: Option<String>| match cell {
+            None => Place::Missing,
+            Some(cell) => known
+                .get(cell.as_str())
+                .map_or(Place::Unknown(cell), |&place| Place::At(place)),
         };
-        (0..self.len()).map(place).collect()
+        Ok(match self.column(name)? {
+            Values::Number(cells) => {
+                let texts = cells.iter().map(|cell| cell.map(|x| x.to_string()));
+                texts.map(place).collect()
+            }
+            Values::Text(cells) => cells.iter().cloned().map(place).collect(),
+        })
+    }
+
+    /// What is wrong with a cell that is in none of `categories`.
+    fn misplaced(&self, row: usize, name: &str, place: &Place, categories: &[String]) -> Error {
+        let Place::Unknown(cell) = place else {
+            return self.missing(row, name, "a category");
+        };
+        let message = format!(
+            "column '{name}': expected one of the {} categories {}, found '{}'",
+            categories.len(),
+            shorten(&categories.join(", ")),
+            shorten(cell)
+        );
+        self.at(row, message)
     }
 
     /// The rows `indices` alone, in that order.
@@ -279,6 +294,7 @@ impl Table {
             path: Arc::clone(&self.path),
             columns: self.columns.iter().map(column).collect(),
             places: indices.iter().map(|&i| self.places[i]).collect(),
+            lines: self.lines,
         })
     }
 
@@ -320,7 +336,12 @@ impl Table {
 
     /// An error in row `row`.
     fn at(&self, row: usize, message: impl Into<String>) -> Error {
-        Error::line(&*self.path, self.places[row], message)
+        let place = self.places[row];
+        if self.lines {
+            return Error::line(&*self.path, place, message);
+        }
+        let message = format!("row {place}: {}", message.into());
+        Error::file(&*self.path, None, message)
     }
 }
 

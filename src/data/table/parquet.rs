@@ -61,7 +61,10 @@ fn rows(path: &Path, file: File) -> Result<Table> {
             reader.metadata().file_metadata().num_rows()
         )));
     }
-    Ok(Table::new(path, columns, (1..=count).collect()))
+    Ok(Table {
+        lines: false,
+        ..Table::new(path, columns, (1..=count).collect())
+    })
 }
 
 fn kind(physical: Type) -> Option<Kind> {
