@@ -1,5 +1,11 @@
 //! Files of every format, whole and broken: what is broken is an error that says where, and never a panic.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -792,6 +798,12 @@ mod images {
         assert_eq!(middle(2), middle(0));
         assert_eq!(x.iter().filter(|&&v| v == 0.0).count(), 3 * 34);
         let small = ImageDataset::folder(place.path(), [3, 4]).unwrap();
+        let red = image::RgbImage::from_pixel(8, 8, image::Rgb([250, 10, 10]));
+        red.save(place.path().join("b/2.jpeg")).unwrap();
+        let found = ImageDataset::folder(place.path(), [8, 8]).unwrap();
+        let x = found.sample(3, 0).unwrap().remove(0).to_f32();
+        let near = |i: usize, byte: f32| (x[i] * 255.0 - byte).abs() < 8.0;
+        assert!(near(0, 250.0) && near(64, 10.0) && near(191, 10.0));
         assert_eq!(**small.batch(&[0, 2], 0).unwrap()[0].shape(), [2, 3, 3, 4]);
         assert_eq!(
             message(ImageDataset::folder(place.path(), [0, 4])),
