@@ -192,11 +192,30 @@ impl DataLoader {
         self.resume(Position { epoch, batch: 0 })
     }
 
+    /// The first batch of epoch 0, made on the caller's thread: what a function is compiled for.
+    ///
+    /// # Errors
+    /// Those of the data set and of the collate function.
+    pub fn first(&self) -> Result<Vec<Array>> {
+        let work = self.work(Position::default());
+        super::check_indices(&work.order, self.dataset.len())?;
+        work.make()
+    }
+
     /// The batches of an epoch from a position on: the ones that a run that stopped there did not see.
     pub fn resume(&self, position: Position) -> Epoch {
+        let work = self.work(position);
+        let fault = super::check_indices(&work.order, self.dataset.len()).err();
+        let ahead = match fault {
+            None => work.start(&self.options),
+            Some(_) => vec![],
+        };
+        Epoch { work, ahead, fault }
+    }
+
+    fn work(&self, position: Position) -> Work {
         let order = self.order(position.epoch);
-        let sure = super::check_indices(&order, self.dataset.len());
-        let work = Work {
+        Work {
             dataset: Arc::clone(&self.dataset),
             collate: self.collate.clone(),
             epoch: position.epoch,
@@ -206,16 +225,6 @@ impl DataLoader {
             order: order.into(),
             batch_size: self.options.batch_size,
             next: position.batch,
-        };
-        let ahead = if sure.is_ok() {
-            work.start(&self.options)
-        } else {
-            vec![]
-        };
-        Epoch {
-            work,
-            ahead,
-            fault: sure.err(),
         }
     }
 }
@@ -556,6 +565,8 @@ mod tests {
             .unwrap()
             .collate(pad);
         assert_eq!(samples(loader.epoch(0)), [vec![1, 0, 2, 2], vec![3, 3, 3]]);
+        let first = loader.first().unwrap().remove(0);
+        assert_eq!(first, Array::new([2, 2], vec![1, 0, 2, 2]).unwrap());
     }
 
     /// Counts its calls; fails or panics at a sample.

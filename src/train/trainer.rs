@@ -209,7 +209,8 @@ impl<'a> Trainer<'a> {
     /// As [`Trainer::fit`].
     pub fn summary(&mut self, train: &impl Dataset) -> Result<Summary> {
         self.loader_options().check(train.len())?;
-        self.compile(&types_of(train, self.options.batch_size)?)?;
+        let batch = train.batch(&(0..self.options.batch_size).collect::<Vec<_>>(), 0)?;
+        self.compile(&types_of(&batch))?;
         Ok(Summary::new(self.session, self.train.as_ref()))
     }
 
@@ -254,18 +255,24 @@ impl<'a> Trainer<'a> {
         train: impl Dataset + 'static,
         valid: impl Dataset + 'static,
     ) -> Result<History> {
+        let train = DataLoader::new(train, self.loader_options())?;
+        let valid = self.eval_loader(valid)?;
+        self.fit_loaders(&train, &valid)
+    }
+
+    /// As [`Trainer::fit`], with batches that loaders make: of samples that a collate function pads, in the order of a
+    /// sampler, on several threads. `batch_size`, `eval_batch_size` and `seed` of the options are then those of the loaders.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`].
+    pub fn fit_loaders(&mut self, train: &DataLoader, valid: &DataLoader) -> Result<History> {
         if self.options.epochs == 0 {
             return Err(Error::argument("a training of 0 epochs"));
         }
         if let Pace::Plateau(plateau) = &self.pace {
             plateau.check()?;
         }
-        let loader = DataLoader::new(train, self.loader_options())?;
-        let valid = self.eval_loader(valid)?;
-        self.compile(&types_of(
-            loader.dataset().as_ref(),
-            self.options.batch_size,
-        )?)?;
+        self.compile(&types_of(&train.first()?))?;
         if let Some(dir) = &self.options.output_dir {
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
         }
@@ -277,8 +284,8 @@ impl<'a> Trainer<'a> {
             if left == 0 {
                 break;
             }
-            steps += loader.len().min(left);
-            self.epoch(epoch, &loader, left, &valid, &guard)?;
+            steps += train.len().min(left);
+            self.epoch(epoch, train, left, valid, &guard)?;
         }
         Ok(self.history.clone())
     }
@@ -447,12 +454,16 @@ impl<'a> Trainer<'a> {
         DataLoader::new(data, options)
     }
 
-    fn evaluate_loader(&mut self, loader: &DataLoader) -> Result<Metrics> {
+    /// As [`Trainer::evaluate`], with the batches of a loader.
+    ///
+    /// # Errors
+    /// As [`Trainer::evaluate`].
+    pub fn evaluate_loader(&mut self, loader: &DataLoader) -> Result<Metrics> {
         let mut function = match self.eval.take() {
             Some(function) => function,
             None => {
                 let task = self.task.clone();
-                let types = types_of(loader.dataset().as_ref(), loader.options().batch_size)?;
+                let types = types_of(&loader.first()?);
                 let body = move |g: &Trace, batch: &[Tensor]| task(g, batch).into_outputs();
                 let mode = match self.minimize.ema {
                     Some(_) if self.train.is_some() => Mode::EvalAverage,
@@ -591,10 +602,8 @@ impl std::fmt::Display for Metrics {
     }
 }
 
-/// The types of a batch of `n` samples.
-fn types_of(data: &(impl Dataset + ?Sized), n: usize) -> Result<Vec<TensorType>> {
-    let batch = data.batch(&(0..n).collect::<Vec<_>>(), 0)?;
-    Ok(batch.iter().map(TensorType::of).collect())
+fn types_of(batch: &[crate::Array]) -> Vec<TensorType> {
+    batch.iter().map(TensorType::of).collect()
 }
 
 fn samples(batch: &[crate::Array]) -> usize {
