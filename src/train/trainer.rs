@@ -255,9 +255,20 @@ impl<'a> Trainer<'a> {
         train: impl Dataset + 'static,
         valid: impl Dataset + 'static,
     ) -> Result<History> {
+        self.check_options()?;
         let train = DataLoader::new(train, self.loader_options())?;
         let valid = self.eval_loader(valid)?;
         self.fit_loaders(&train, &valid)
+    }
+
+    fn check_options(&self) -> Result<()> {
+        if self.options.epochs == 0 {
+            return Err(Error::argument("a training of 0 epochs"));
+        }
+        match &self.pace {
+            Pace::Plateau(plateau) => plateau.check(),
+            _ => Ok(()),
+        }
     }
 
     /// As [`Trainer::fit`], with batches that loaders make: of samples that a collate function pads, in the order of a
@@ -266,12 +277,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// As [`Trainer::fit`].
     pub fn fit_loaders(&mut self, train: &DataLoader, valid: &DataLoader) -> Result<History> {
-        if self.options.epochs == 0 {
-            return Err(Error::argument("a training of 0 epochs"));
-        }
-        if let Pace::Plateau(plateau) = &self.pace {
-            plateau.check()?;
-        }
+        self.check_options()?;
         self.compile(&types_of(&train.first()?))?;
         if let Some(dir) = &self.options.output_dir {
             std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
