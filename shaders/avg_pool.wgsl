@@ -9,13 +9,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) thread: u32) {
     let start = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
     for (var at = start; at < p.n; at += groups.x * groups.y * groups.z * THREADS) {
-        let od = at / (p.w.output * p.h.output) % p.d.output;
-        let oh = at / p.w.output % p.h.output;
-        let ow = at % p.w.output;
-        let plane = at / (p.w.output * p.h.output * p.d.output) * p.d.input;
-        let depths = elements(p.d, od);
-        let rows = elements(p.h, oh);
-        let columns = elements(p.w, ow);
+        let o = position(at, p.d.output, p.h.output, p.w.output);
+        let plane = o.x * p.d.input;
+        let depths = elements(p.d, o.y);
+        let rows = elements(p.h, o.z);
+        let columns = elements(p.w, o.w);
         var sum = 0.0;
         for (var d = depths.x; d < depths.y; d++) {
             for (var h = rows.x; h < rows.y; h++) {
@@ -26,7 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             }
         }
         let padded = p.padded != 0u;
-        let count = extent(p.d, od, padded) * extent(p.h, oh, padded) * extent(p.w, ow, padded);
+        let count = extent(p.d, o.y, padded) * extent(p.h, o.z, padded) * extent(p.w, o.w, padded);
         epilogue(at, sum / f32(count));
     }
 }

@@ -7,6 +7,7 @@
 
 override THREADS: u32 = 64u;
 override CHANNELS: u32 = 8u; // 1, 4 or 8
+override PHASED: bool = true; // whether any of the phases is more than 1
 
 struct Params {
     n: u32, groups: u32, a: u32, b: u32, // channels a group
@@ -24,6 +25,10 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
+
+fn quotients(a: vec4<u32>, n: u32) -> vec4<u32> {
+    return vec4<u32>(quotient(a.x, n), quotient(a.y, n), quotient(a.z, n), quotient(a.w, n));
+}
 
 fn weights(at: vec4<u32>) -> vec4<f32> {
     if (CHANNELS == 1u) {
@@ -70,10 +75,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         var at = block * 4u * THREADS + thread + vec4<u32>(0u, 1u, 2u, 3u) * THREADS;
         var live = at < vec4<u32>(p.n * p.cells.w);
         at = min(at, vec4<u32>(p.n * p.cells.w - 1u));
-        let sample = at / p.cells.w;
-        let qw = at % p.cells.z;
-        let qh = at / p.cells.z % p.cells.y;
-        let qd = at % p.cells.w / (p.cells.z * p.cells.y);
+        let row = quotients(at, p.cells.z);
+        let sheet = quotients(row, p.cells.y);
+        let sample = quotients(sheet, p.cells.x);
+        let qw = at - row * p.cells.z;
+        let qh = row - sheet * p.cells.y;
+        let qd = sheet - sample * p.cells.x;
         let image = (sample * p.groups + part) * p.b * p.input.w;
 
         let low_rows = min(channel + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.a - 1u));
@@ -82,19 +89,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         var high = mat4x4<f32>();
         for (var kd = 0u; kd < p.kernel.x; kd++) {
             let ed = i32(phase.x) + i32(kd) * p.dilation.x + p.start.x;
-            if (ed % i32(p.phases.x) != 0) { continue; }
-            let cd = vec4<u32>(vec4<i32>(qd * p.step.x) + ed / i32(p.phases.x));
+            if (PHASED && ed % i32(p.phases.x) != 0) { continue; }
+            let cd = vec4<u32>(vec4<i32>(qd * p.step.x) + select(ed, ed / i32(p.phases.x), PHASED));
             let in_depth = live & (cd < vec4<u32>(p.input.x));
             for (var kh = 0u; kh < p.kernel.y; kh++) {
                 let eh = i32(phase.y) + i32(kh) * p.dilation.y + p.start.y;
-                if (eh % i32(p.phases.y) != 0) { continue; }
-                let ch = vec4<u32>(vec4<i32>(qh * p.step.y) + eh / i32(p.phases.y));
+                if (PHASED && eh % i32(p.phases.y) != 0) { continue; }
+                let ch = vec4<u32>(vec4<i32>(qh * p.step.y) + select(eh, eh / i32(p.phases.y), PHASED));
                 let in_row = in_depth & (ch < vec4<u32>(p.input.y));
                 let line = (cd * p.input.y + ch) * p.input.z;
                 for (var kw = 0u; kw < p.kernel.z; kw++) {
                     let ew = i32(phase.z) + i32(kw) * p.dilation.z + p.start.z;
-                    if (ew % i32(p.phases.z) != 0) { continue; }
-                    let cw = vec4<u32>(vec4<i32>(qw * p.step.z) + ew / i32(p.phases.z));
+                    if (PHASED && ew % i32(p.phases.z) != 0) { continue; }
+                    let cw = vec4<u32>(vec4<i32>(qw * p.step.z) + select(ew, ew / i32(p.phases.z), PHASED));
                     let inside = in_row & (cw < vec4<u32>(p.input.z));
                     var seen = image + select(vec4<u32>(0u), line + cw, inside);
                     let tap = part * p.weight.x + (kd * p.kernel.y + kh) * p.kernel.z + kw;

@@ -19,9 +19,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) thread: u32) {
     let first = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
     for (var at = first; at < p.count; at += groups.x * groups.y * groups.z * THREADS) {
-        let i = at % p.inner;
-        let k = at / p.inner % p.m;
-        let o = at / p.inner / p.m;
+        let row = quotient(at, p.inner);
+        let i = at - row * p.inner;
+        let o = quotient(row, p.m);
+        let k = row - o * p.m;
         // What is out of range (negative ones are large) takes the last element.
         let source = min(u32(index[o * p.index.x + k * p.index.y + i * p.index.z]), p.n - 1u);
         epilogue(at, x[(o * p.n + source) * p.inner + i]);

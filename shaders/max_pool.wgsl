@@ -10,10 +10,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) thread: u32) {
     let start = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
     for (var at = start; at < p.n; at += groups.x * groups.y * groups.z * THREADS) {
-        let plane = at / (p.w.output * p.h.output * p.d.output) * p.d.input * p.h.input * p.w.input;
-        let depths = elements(p.d, at / (p.w.output * p.h.output) % p.d.output);
-        let rows = elements(p.h, at / p.w.output % p.h.output);
-        let columns = elements(p.w, at % p.w.output);
+        let o = position(at, p.d.output, p.h.output, p.w.output);
+        let plane = o.x * p.d.input * p.h.input * p.w.input;
+        let depths = elements(p.d, o.y);
+        let rows = elements(p.h, o.z);
+        let columns = elements(p.w, o.w);
         var most = from_bits(0xff800000u);
         var index = -1;
         for (var d = depths.x; d < depths.y; d += p.d.dilation) {

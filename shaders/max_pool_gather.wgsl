@@ -10,7 +10,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) thread: u32) {
     let start = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
     for (var at = start; at < p.n; at += groups.x * groups.y * groups.z * THREADS) {
-        let plane = at / (p.w.output * p.h.output * p.d.output) * p.d.input * p.h.input * p.w.input;
+        let plane = quotient(at, p.w.output * p.h.output * p.d.output) * p.d.input * p.h.input * p.w.input;
         let index = indices[at];
         var value = 0.0;
         if (index >= 0) {

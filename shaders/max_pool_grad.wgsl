@@ -10,12 +10,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) thread: u32) {
     let start = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
     for (var at = start; at < p.n; at += groups.x * groups.y * groups.z * THREADS) {
-        let size = p.w.input * p.h.input * p.d.input;
-        let plane = at / size * p.d.output * p.h.output * p.w.output;
-        let depths = windows(p.d, at / (p.w.input * p.h.input) % p.d.input);
-        let rows = windows(p.h, at / p.w.input % p.h.input);
-        let columns = windows(p.w, at % p.w.input);
-        let index = i32(at % size);
+        let i = position(at, p.d.input, p.h.input, p.w.input);
+        let plane = i.x * p.d.output * p.h.output * p.w.output;
+        let depths = windows(p.d, i.y);
+        let rows = windows(p.h, i.z);
+        let columns = windows(p.w, i.w);
+        let index = i32((i.y * p.h.input + i.z) * p.w.input + i.w);
         var sum = 0.0;
         for (var d = depths.x; d < depths.y; d++) {
             for (var h = rows.x; h < rows.y; h++) {

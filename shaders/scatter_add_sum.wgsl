@@ -24,11 +24,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let begin = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
     let runs = (p.inner + p.run - 1u) / p.run;
     for (var task = begin; task < p.tasks; task += groups.x * groups.y * groups.z * THREADS) {
-        let start = task % runs * p.run;
-        let all = task / runs;
-        let row = all % p.n;
-        let o = all / p.n % p.outer;
-        let begins = all / p.n / p.outer * p.each;
+        let all = quotient(task, runs);
+        let start = (task - all * runs) * p.run;
+        let block = quotient(all, p.n);
+        let row = all - block * p.n;
+        let o = block % p.outer;
+        let begins = block / p.outer * p.each;
         for (var i = start; i < min(start + p.run, p.inner); i++) {
             var sum = C();
             for (var part = begins; part < min(begins + p.each, p.parts); part++) {

@@ -14,6 +14,14 @@ struct Dim {
     padding: u32, dilation: u32, adaptive: u32, unused: u32,
 }
 
+// The coordinates of element `at` of planes of these sizes (depth, height, width), after the number of its plane.
+fn position(at: u32, depth: u32, height: u32, width: u32) -> vec4<u32> {
+    let row = quotient(at, width);
+    let sheet = quotient(row, height);
+    let plane = quotient(sheet, depth);
+    return vec4<u32>(plane, sheet - plane * depth, row - sheet * height, at - row * width);
+}
+
 // The elements of window `o`: the first one, and where they end; they lie a dilation apart.
 fn elements(d: Dim, o: u32) -> vec2<u32> {
     if (d.adaptive != 0u) {
@@ -46,7 +54,7 @@ fn windows(d: Dim, i: u32) -> vec2<u32> {
     let reach = (d.kernel - 1u) * d.dilation;
     var first = 0u;
     if (at > reach) {
-        first = (at - reach + d.stride - 1u) / d.stride;
+        first = quotient(at - reach + d.stride - 1u, d.stride);
     }
-    return vec2<u32>(first, min(at / d.stride + 1u, d.output));
+    return vec2<u32>(first, min(quotient(at, d.stride) + 1u, d.output));
 }

@@ -79,3 +79,14 @@ fn random_(position: U, stream: U, step: U, seed_low: U, seed_high: U) -> U {
     let lane = position & U(3u);
     return select(select(select(c3, c2, lane == U(2u)), c1, lane == U(1u)), c0, lane == U(0u));
 }
+
+// a / n, for a below 2^31 and n from 1 to 2^29, without the division of integers that software adapters do lane by lane: an estimate that
+// is off by less than 2^12 / n + 1, then one of what is left.
+fn quotient(a: u32, n: u32) -> u32 {
+    let inverse = 1.0 / f32(n);
+    let estimate = u32(f32(a) * inverse);
+    let left = i32(a - estimate * n);
+    let more = i32(floor(f32(left) * inverse));
+    let rest = left - more * i32(n);
+    return estimate + u32(more + select(0, 1, rest >= i32(n)) - select(0, 1, rest < 0));
+}

@@ -210,14 +210,18 @@ fn position(
         for (d, &(n, s)) in part.iter().enumerate().rev() {
             let inner = d + 1 == part.len();
             let size = if inner && vectors { n / 4 } else { n };
-            let stride = match s {
-                1 => 1,
-                s => s / scale as isize,
-            };
+            // The outermost coordinate is what is left.
+            let next = format!("{name}_{v}_{d}");
             let coordinate = if d == 0 {
                 rest.clone()
             } else {
-                format!("({rest} % {})", word(size as isize))
+                let size = word(size as isize);
+                let _ = writeln!(statements, "    let {next} = quotient({rest}, {size});");
+                format!("({rest} - {next} * {size})")
+            };
+            let stride = match s {
+                1 => 1,
+                s => s / scale as isize,
             };
             match stride {
                 0 => {}
@@ -225,12 +229,6 @@ fn position(
                 _ => terms.push(format!("{coordinate} * {}", word(stride))),
             }
             if d > 0 {
-                let next = format!("{name}_{v}_{d}");
-                let _ = writeln!(
-                    statements,
-                    "    let {next} = {rest} / {};",
-                    word(size as isize)
-                );
                 rest = next;
             }
         }

@@ -16,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         one("argmax", &[2, 200_000], |x| x.argmax(1, false)),
         one("log_softmax", &[2, 200_000], |x| x.log_softmax(1)),
         one("logsumexp", &[2, 200_000], |x| x.logsumexp(&[1], false)),
+        one("transpose", &[40_009, 257], |x| x.t().add_scalar(1.0)),
         one("cat", &[2, 200_000], |x| wgrad::Tensor::cat(&[x, x], 1)),
         one("pad", &[2, 200_000], |x| x.pad(&[3, 5], 0.5)),
         one("avg_pool", &[1, 1, 300, 300], |x| {

@@ -62,6 +62,7 @@ impl Gather {
             .sizes(four(self.weight, 0))
             .constant("THREADS", threads)
             .constant("CHANNELS", channels as u32)
+            .constant("PHASED", u32::from(self.phases != [1; 3]))
             .grid(caps.grid(tasks(channels)));
         Ok(io.with_epilogue(d, 1).ok_or_else(|| none(name))?.into())
     }
