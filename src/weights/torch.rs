@@ -186,7 +186,7 @@ pub(super) fn is_torch(start: &[u8]) -> bool {
 
 /// What a file that begins with `start` is instead of a file of weights, where that is known.
 pub(super) fn refused(start: &[u8]) -> Option<&'static str> {
-    if LEGACY.starts_with(start) && start.len() >= 8 {
+    if start.starts_with(LEGACY) {
         Some(
             "a PyTorch file in the form before 1.6, which is not read: torch.load it and torch.save it again",
         )

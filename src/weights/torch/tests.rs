@@ -211,16 +211,16 @@ fn broken_files_say_what_is_wrong() {
 fn damage_anywhere_never_panics() {
     let dir = tempfile::TempDir::new().unwrap();
     let path = dir.path().join("x.pt");
-    let whole = std::fs::read(file("dtypes.pt")).unwrap();
-    for len in (0..whole.len()).step_by(7) {
-        std::fs::write(&path, &whole[..len]).unwrap();
-        assert!(Reader::open(&path).is_err(), "{len} bytes");
-    }
     let mut read = 0;
-    for at in 0..whole.len() {
-        let mut bytes = whole.clone();
-        for change in [1, 0x80, 0xff] {
-            bytes[at] = whole[at] ^ change;
+    for (name, step) in [("nested.pt", 1), ("dtypes.pt", 7)] {
+        let whole = std::fs::read(file(name)).unwrap();
+        for len in (0..whole.len()).step_by(13) {
+            std::fs::write(&path, &whole[..len]).unwrap();
+            assert!(Reader::open(&path).is_err(), "{name}, {len} bytes");
+        }
+        for at in (0..whole.len()).step_by(step) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= [1, 0x80, 0xff][at % 3];
             std::fs::write(&path, &bytes).unwrap();
             read += usize::from(Reader::open(&path).and_then(|r| r.read_all()).is_ok());
         }
