@@ -86,7 +86,7 @@ impl Tokenizer {
     /// The tokenizer of a BERT around `model`, its special tokens those of the vocabulary.
     pub(super) fn bert(model: impl Into<ModelWrapper>, lowercase: bool) -> Result<Self> {
         let mut inner = tokenizers::Tokenizer::new(model);
-        let normalizer = BertNormalizer::new(true, true, None, lowercase);
+        let normalizer = bert_normalizer(lowercase);
         inner
             .with_normalizer(Some(normalizer))
             .map_err(|e| fault(&e))?;
@@ -98,7 +98,7 @@ impl Tokenizer {
     }
 
     /// Have texts begin with `[CLS]` and end with `[SEP]`, where the vocabulary has them.
-    pub(super) fn frame(&mut self) -> Result<()> {
+    fn frame(&mut self) -> Result<()> {
         let known = |t: &&str| self.inner.token_to_id(t).is_some();
         let special = SPECIAL.into_iter().filter(known);
         let special: Vec<_> = special.map(|t| AddedToken::from(t, true)).collect();
@@ -205,6 +205,11 @@ impl Tokenizer {
         let names = [PAD, "<pad>", "<|endoftext|>"];
         names.iter().find_map(|name| self.token_to_id(name))
     }
+}
+
+/// Clean text, Chinese characters apart, accents off where it is put in lower case.
+pub(super) fn bert_normalizer(lowercase: bool) -> BertNormalizer {
+    BertNormalizer::new(true, true, None, lowercase)
 }
 
 /// What the tokenizers crate says of arguments.

@@ -253,7 +253,7 @@ fn vocabularies_of_ones_own_texts() {
     );
     assert_eq!(
         message(Tokenizer::train_word_piece(TEXTS, &small(5))),
-        "vocab_size 5: 5 special tokens and 1 single characters need more"
+        "vocab_size 5: 5 special tokens and 2 single characters need more"
     );
     assert_eq!(
         message(Tokenizer::train_word_piece(&[" "], &small(50))),
