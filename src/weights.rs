@@ -53,6 +53,9 @@ struct Place {
     strides: Option<Vec<usize>>,
 }
 
+/// Tensors in the order in which they lie in a file.
+type Named = Vec<(String, Place)>;
+
 /// Bytes of an element.
 fn size_of(dtype: Dtype) -> usize {
     dtype.bitsize().div_ceil(8)
@@ -272,10 +275,7 @@ impl Reader {
 }
 
 /// Metadata and tensors of a safetensors file.
-fn safetensors(
-    path: &Path,
-    file: &mut File,
-) -> Result<(BTreeMap<String, String>, Vec<(String, Place)>)> {
+fn safetensors(path: &Path, file: &mut File) -> Result<(BTreeMap<String, String>, Named)> {
     let io = |e| Error::io(path, e);
     let length = file.metadata().map_err(io)?.len();
     if length < PREFIX {

@@ -1,5 +1,6 @@
 //! Orders in which texts of like length come together.
 
+use crate::data::Sampler;
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 
@@ -34,10 +35,11 @@ impl LengthSampler {
             seed,
         })
     }
+}
 
-    /// The order of epoch `epoch`, which is to be cut into batches of `batch_size`; the last one may be smaller. The same
-    /// seed and epoch give the same order.
-    pub fn order(&self, epoch: u64) -> Vec<usize> {
+impl Sampler for LengthSampler {
+    /// To be cut into batches of `batch_size`; the last one may be smaller.
+    fn order(&self, epoch: u64) -> Vec<usize> {
         let mut rng = Rng::new(self.seed, &format!("lengths of epoch {epoch}"));
         let mut order: Vec<usize> = (0..self.lengths.len()).collect();
         shuffle(&mut order, &mut rng);

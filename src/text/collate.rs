@@ -1,6 +1,7 @@
 //! Texts of different lengths as one batch.
 
 use crate::array::Array;
+use crate::data::Sample;
 use crate::error::{Error, Result};
 
 /// Pads ids to the longest of a batch, as Hugging Face's `DataCollatorWithPadding`.
@@ -62,11 +63,13 @@ impl DataCollatorWithPadding {
     }
 
     /// Samples whose first array is the ids of a text, i32 `[length]`, as the batch `[ids, lengths, mask, ...]`; their
-    /// other arrays, labels, are put one above the other. What a `DataLoader` takes as its collate function.
+    /// other arrays, labels, are put one above the other. For [`DataLoader::collate`].
+    ///
+    /// [`DataLoader::collate`]: crate::data::DataLoader::collate
     ///
     /// # Errors
     /// [`Error::Argument`] where a sample has no such first array, or where the others differ in shape.
-    pub fn collate(&self, samples: Vec<Vec<Array>>) -> Result<Vec<Array>> {
+    pub fn collate(&self, samples: Vec<Sample>) -> Result<Vec<Array>> {
         let mut texts = Vec::new();
         for (i, sample) in samples.iter().enumerate() {
             let first = sample.first().filter(|a| a.shape().rank() == 1);

@@ -9,7 +9,7 @@ use safetensors::tensor::Dtype;
 
 use super::pickle::{self, Heap, Value};
 use super::zip::{self, Entry};
-use super::{Place, size_of};
+use super::{Named, Place, size_of};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 
@@ -201,7 +201,7 @@ pub(super) fn refused(start: &[u8]) -> Option<&'static str> {
 ///
 /// # Errors
 /// [`Error::File`] with the byte offset and what is wrong there; [`Error::Io`].
-pub(super) fn tensors(path: &Path, file: &File) -> Result<Vec<(String, Place)>> {
+pub(super) fn tensors(path: &Path, file: &File) -> Result<Named> {
     let entries = zip::entries(path, file)?;
     let roots = entries.keys().filter_map(|n| n.strip_suffix("data.pkl"));
     let Some(root) = roots.min_by_key(|r| r.len()) else {
@@ -226,7 +226,7 @@ pub(super) fn tensors(path: &Path, file: &File) -> Result<Vec<(String, Place)>> 
     let fault = |(at, message): pickle::Fault| Error::file(path, data.start + at as u64, message);
     let (heap, value) = pickle::read(&pickle).map_err(fault)?;
     let refuse = |message: String| Error::file(path, data.start, message);
-    let mut named = Named {
+    let mut named = Collector {
         heap: &heap,
         found: Vec::new(),
         visits: 0,
@@ -271,13 +271,13 @@ fn state(heap: &Heap, value: Value) -> Value {
     STATES.iter().find_map(find).unwrap_or(value)
 }
 
-struct Named<'a> {
+struct Collector<'a> {
     heap: &'a Heap,
     found: Vec<(String, &'a Tensor)>,
     visits: usize,
 }
 
-impl Named<'_> {
+impl Collector<'_> {
     /// The tensors of `value`, named by the keys that lead to them, joined with dots.
     fn collect(&mut self, value: Value, path: String, depth: usize) -> Result<(), String> {
         self.visits += 1;

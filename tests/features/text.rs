@@ -4,6 +4,7 @@ use crate::fixture;
 use serde_json::Value;
 use std::io::Read;
 use wgrad::Array;
+use wgrad::data::{DataLoader, DataLoaderOptions, SampleDataset, Sampler};
 use wgrad::text::{DataCollatorWithPadding, LengthSampler, Tokenizer, TokenizerOptions};
 
 const TEXTS: &[&str] = &[
@@ -367,4 +368,47 @@ fn like_lengths_come_together() {
             format!("batches of {batch_size} out of {n} texts")
         );
     }
+}
+
+/// What is padded is little where batches hold like lengths, and each sample keeps its label.
+#[test]
+fn a_loader_of_texts() {
+    let samples = (0..40).map(|i: i32| {
+        let ids = Array::vector(vec![i + 1; 1 + (i as usize * 7) % 40]);
+        vec![ids, Array::scalar(i)]
+    });
+    let samples: Vec<_> = samples.collect();
+    let lengths: Vec<usize> = samples.iter().map(|s| s[0].numel()).collect();
+    let collator = DataCollatorWithPadding {
+        pad_id: 0,
+        pad_to_multiple_of: Some(4),
+    };
+    let options = DataLoaderOptions {
+        batch_size: 4,
+        ..DataLoaderOptions::default()
+    };
+    let loader = DataLoader::new(SampleDataset::new(samples), options)
+        .unwrap()
+        .sampler(LengthSampler::new(lengths, 4, 1).unwrap())
+        .unwrap()
+        .collate(move |samples| collator.collate(samples));
+    let mut seen = Vec::new();
+    for batch in loader.epoch(0) {
+        let batch = batch.unwrap();
+        let width = batch[0].shape()[1];
+        let (ids, lengths) = (
+            batch[0].as_slice::<i32>().unwrap(),
+            batch[1].as_slice::<i32>().unwrap(),
+        );
+        let labels = batch[3].as_slice::<i32>().unwrap();
+        for ((row, label), length) in ids.chunks(width).zip(labels).zip(lengths) {
+            let length = *length as usize;
+            assert!(row[..length].iter().all(|id| *id == label + 1));
+            assert!(row[length..].iter().all(|id| *id == 0));
+            assert!(width < length + 8, "{width} for {length}");
+            seen.push(*label);
+        }
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..40).collect::<Vec<_>>());
 }
