@@ -1,4 +1,4 @@
-//! The state of a session in safetensors files.
+//! The state of a session in safetensors files; PyTorch's are read too.
 
 use crate::array::Array;
 use crate::error::{Error, Result};
@@ -57,8 +57,8 @@ impl Session {
         self.write(path.as_ref(), &states, &metadata)
     }
 
-    /// Read parameters and buffers from a safetensors file, as `load_state_dict(strict=True)`: it must hold these, no
-    /// others, and in these shapes. A `num_batches_tracked` of PyTorch's batch norm that the model has not is passed over.
+    /// Read parameters and buffers from a safetensors file or from PyTorch's `.pt` and `.pth` (see
+    /// [`Reader`]), as `load_state_dict(strict=True)`: it must hold these, no others, and in these shapes. A `num_batches_tracked` of PyTorch's batch norm that the model has not is passed over.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] with every name that does not fit; [`Error::File`] and [`Error::Io`] for files that are not
@@ -69,7 +69,7 @@ impl Session {
         self.read_from(&file, &states)
     }
 
-    /// Read what fits of a safetensors file, for transfer: states of this model that the file holds in their shape and
+    /// Read what fits of a file as [`Session::load`] takes it, for transfer: states of this model that the file holds in their shape and
     /// dtype. The rest stays as it is; the report says what became of each.
     ///
     /// # Errors

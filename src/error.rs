@@ -76,6 +76,9 @@ pub enum Error {
         /// What was expected and what was found.
         message: String,
     },
+    /// A file of the hub that cannot be had: it is not there, or the hub is not to be reached.
+    #[error("{0}")]
+    Hub(String),
     /// A checkpoint that is not this model's.
     #[error("{}: not this model's parameters:{}{}{}", .path.display(),
         group("missing", .missing), group("unexpected", .unexpected), group("of another shape", .mismatched))]

@@ -14,6 +14,8 @@ pub mod fused;
 pub mod glob;
 pub mod graph;
 mod host;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod kernel;
 pub mod nn;
 pub mod op;
@@ -26,6 +28,8 @@ pub mod session;
 pub mod shape;
 pub mod state;
 pub mod tensor;
+#[cfg(feature = "text")]
+pub mod text;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod weights;

@@ -1,8 +1,12 @@
-//! Tensors in `.safetensors` files.
+//! Tensors in `.safetensors` files, and in the `.pt` and `.pth` files of PyTorch.
+
+mod pickle;
+mod torch;
+mod zip;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -23,74 +27,66 @@ const PREFIX: u64 = 8;
 const MAX_HEADER: u64 = 100_000_000;
 const METADATA: &str = "__metadata__";
 
-/// A `.safetensors` file that is open for reading: its header is in memory, its tensors are read one by one.
+/// A file of weights that is open for reading, a `.safetensors` file or what PyTorch's `torch.save` wrote of a
+/// state_dict (`.pt`, `.pth`): its header is in memory, its tensors are read one by one.
+///
+/// Which of the two it is, its content says. Of a PyTorch file nothing is executed: what its pickle names must be
+/// PyTorch's own for tensors, anything else is an error. The state_dict may be the file's whole content or lie in it
+/// under `state_dict`, `model_state_dict` or `model`; in other nested dictionaries names are joined with dots.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
     file: File,
-    /// Byte offset of the first tensor.
-    data: u64,
     metadata: BTreeMap<String, String>,
     names: Vec<String>,
-    tensors: HashMap<String, (Shape, TensorInfo)>,
+    tensors: HashMap<String, Place>,
+}
+
+/// Where a tensor lies in the file.
+#[derive(Debug, Clone)]
+struct Place {
+    shape: Shape,
+    dtype: Dtype,
+    /// Byte offset of its first element.
+    start: u64,
+    /// Strides in elements; row-major where there are none.
+    strides: Option<Vec<usize>>,
+}
+
+/// Tensors in the order in which they lie in a file.
+type Named = Vec<(String, Place)>;
+
+/// Bytes of an element.
+fn size_of(dtype: Dtype) -> usize {
+    dtype.bitsize().div_ceil(8)
 }
 
 impl Reader {
-    /// Opens a file and checks its header: every tensor lies inside the file, and together they fill it.
+    /// Opens a file and checks its header: every tensor lies inside the file, and those of a safetensors file fill it.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be read, [`Error::File`] with the byte offset where it is no safetensors file or
-    /// a truncated one.
+    /// [`Error::Io`] where it cannot be read, [`Error::File`] with the byte offset where it is no file of weights, a
+    /// truncated one, or one that asks for code to be run.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let io = |e| Error::io(path, e);
         let mut file = File::open(path).map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
-        if length < PREFIX {
-            let message =
-                format!("not a safetensors file: {length} bytes, the shortest has {PREFIX}");
-            return Err(Error::file(path, length, message));
-        }
-        let mut prefix = [0; PREFIX as usize];
-        file.read_exact(&mut prefix).map_err(io)?;
-        let header = u64::from_le_bytes(prefix);
-        if header > MAX_HEADER.min(length - PREFIX) {
-            let message = format!(
-                "not a safetensors file, or a truncated one: a header of {header} bytes in a file of {length}"
-            );
+        let mut start = Vec::new();
+        (&file).take(16).read_to_end(&mut start).map_err(io)?;
+        if let Some(message) = torch::refused(&start) {
             return Err(Error::file(path, 0, message));
         }
-        let mut json = vec![0; header as usize];
-        file.read_exact(&mut json).map_err(io)?;
-        let info: Metadata = serde_json::from_slice(&json).map_err(|e| {
-            let at = (e.line() == 1).then_some(PREFIX + e.column() as u64);
-            Error::file(path, at, format!("not a safetensors header: {e}"))
-        })?;
-        let (data, end) = (PREFIX + header, PREFIX + header + info.data_len() as u64);
-        if end != length {
-            let message = format!(
-                "truncated or overlong: the header describes {end} bytes, the file has {length}"
-            );
-            return Err(Error::file(path, end.min(length), message));
-        }
-        let tensors: HashMap<_, _> = (info.tensors().into_iter())
-            .map(|(name, t)| (name, (Shape::from(t.shape.clone()), t.clone())))
-            .collect();
-        let mut names: Vec<_> = tensors.keys().cloned().collect();
-        names.sort_by_key(|name| (tensors[name].1.data_offsets, name.clone()));
-        let metadata = info
-            .metadata()
-            .clone()
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
+        file.rewind().map_err(io)?;
+        let (metadata, tensors) = match torch::is_torch(&start) {
+            true => (BTreeMap::new(), torch::tensors(path, &file)?),
+            false => safetensors(path, &mut file)?,
+        };
         Ok(Self {
             path: path.to_owned(),
             file,
-            data,
             metadata,
-            names,
-            tensors,
+            names: tensors.iter().map(|(name, _)| name.clone()).collect(),
+            tensors: tensors.into_iter().collect(),
         })
     }
 
@@ -111,7 +107,18 @@ impl Reader {
 
     /// The shape of a tensor, if the file holds it.
     pub fn shape(&self, name: &str) -> Option<&Shape> {
-        self.tensors.get(name).map(|(shape, _)| shape)
+        self.tensors.get(name).map(|place| &place.shape)
+    }
+
+    /// The dtype of a tensor in the file, as safetensors calls it (`F32`, `BF16`), if the file holds it.
+    pub fn dtype(&self, name: &str) -> Option<String> {
+        self.tensors.get(name).map(|place| place.dtype.to_string())
+    }
+
+    /// Bytes of a tensor's elements in the file's dtype, if the file holds it.
+    pub fn bytes(&self, name: &str) -> Option<u64> {
+        let place = self.tensors.get(name)?;
+        Some((place.shape.numel() * place.dtype.bitsize()).div_ceil(8) as u64)
     }
 
     /// One tensor: F32, F16, BF16 and F64 as f32 (rounded to nearest), I32 and I64 as i32, U32 and U8 as u32, BOOL as
@@ -121,8 +128,8 @@ impl Reader {
     /// [`Error::File`] where the file holds no such tensor, where its dtype is another one, or where an I64 value lies
     /// outside of i32; [`Error::Io`] where it cannot be read.
     pub fn read(&self, name: &str) -> Result<Array> {
-        let (shape, info) = self.find(name)?;
-        let shape = shape.clone();
+        let info = self.find(name)?;
+        let shape = info.shape.clone();
         Ok(match info.dtype {
             Dtype::F32 => Array::from_words(shape, DType::F32, self.words(info)?),
             Dtype::I32 => Array::from_words(shape, DType::I32, self.words(info)?),
@@ -163,7 +170,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::read`], and [`Error::File`] where the dtype is not F64.
     pub fn read_f64(&self, name: &str) -> Result<Vec<f64>> {
-        let (_, info) = self.find(name)?;
+        let info = self.find(name)?;
         match info.dtype {
             Dtype::F64 => self.convert(info, |b| Ok(f64::from_le_bytes(b))),
             other => Err(self.refuse(info, format!("{name}: expected dtype F64, found {other}"))),
@@ -190,37 +197,55 @@ impl Reader {
         let found = self
             .names
             .iter()
-            .map(|name| (name.as_str(), &self.tensors[name].0));
+            .map(|name| (name.as_str(), &self.tensors[name].shape));
         check_strict(&self.path, expected, found)?;
         expected.iter().map(|(name, _)| self.read(name)).collect()
     }
 
-    fn find(&self, name: &str) -> Result<(&Shape, &TensorInfo)> {
-        let found = self.tensors.get(name).map(|(shape, info)| (shape, info));
+    fn find(&self, name: &str) -> Result<&Place> {
+        let found = self.tensors.get(name);
         found.ok_or_else(|| Error::file(&self.path, None, format!("holds no tensor {name}")))
     }
 
-    /// Byte offset of a tensor in the file.
-    fn offset(&self, info: &TensorInfo) -> u64 {
-        self.data + info.data_offsets.0 as u64
+    fn refuse(&self, place: &Place, message: String) -> Error {
+        Error::file(&self.path, place.start, message)
     }
 
-    fn refuse(&self, info: &TensorInfo, message: String) -> Error {
-        Error::file(&self.path, self.offset(info), message)
-    }
-
-    fn seek(&self, info: &TensorInfo) -> Result<&File> {
+    /// The elements of a tensor in row-major order.
+    fn source(&self, place: &Place) -> Result<Box<dyn Read + '_>> {
+        let io = |e| Error::io(&self.path, e);
         let mut file = &self.file;
-        file.seek(SeekFrom::Start(self.offset(info)))
-            .map_err(|e| Error::io(&self.path, e))?;
-        Ok(file)
+        file.seek(SeekFrom::Start(place.start)).map_err(io)?;
+        let Some(strides) = &place.strides else {
+            return Ok(Box::new(BufReader::with_capacity(1 << 16, file)));
+        };
+        let (width, shape) = (size_of(place.dtype), &place.shape);
+        let numel = shape.numel();
+        let mut ordered = Vec::with_capacity(numel * width);
+        if numel > 0 {
+            let last: usize = shape.iter().zip(strides).map(|(n, s)| (n - 1) * s).sum();
+            let mut held = vec![0; (last + 1) * width];
+            file.read_exact(&mut held).map_err(io)?;
+            let mut index = vec![0; shape.len()];
+            for _ in 0..numel {
+                let at: usize = index.iter().zip(strides).map(|(i, s)| i * s).sum();
+                ordered.extend_from_slice(&held[at * width..(at + 1) * width]);
+                for (i, n) in index.iter_mut().zip(shape.iter()).rev() {
+                    *i += 1;
+                    if *i < *n {
+                        break;
+                    }
+                    *i = 0;
+                }
+            }
+        }
+        Ok(Box::new(Cursor::new(ordered)))
     }
 
-    fn words(&self, info: &TensorInfo) -> Result<Vec<u32>> {
-        let mut words = vec![0u32; (info.data_offsets.1 - info.data_offsets.0) / 4];
-        let bytes = bytemuck::cast_slice_mut(&mut words);
-        self.seek(info)?
-            .read_exact(bytes)
+    fn words(&self, place: &Place) -> Result<Vec<u32>> {
+        let mut words = vec![0u32; place.shape.numel()];
+        self.source(place)?
+            .read_exact(bytemuck::cast_slice_mut(&mut words))
             .map_err(|e| Error::io(&self.path, e))?;
         Ok(words)
     }
@@ -228,21 +253,68 @@ impl Reader {
     /// The tensor's elements of `N` bytes, each through `f`.
     fn convert<const N: usize, T>(
         &self,
-        info: &TensorInfo,
+        place: &Place,
         f: impl Fn([u8; N]) -> Result<T, String>,
     ) -> Result<Vec<T>> {
-        let count = (info.data_offsets.1 - info.data_offsets.0) / N;
-        let mut file = BufReader::with_capacity(1 << 16, self.seek(info)?);
+        let count = place.shape.numel();
+        let mut source = self.source(place)?;
         let mut values = Vec::with_capacity(count);
         for i in 0..count {
             let mut bytes = [0; N];
-            file.read_exact(&mut bytes)
+            source
+                .read_exact(&mut bytes)
                 .map_err(|e| Error::io(&self.path, e))?;
-            let at = self.offset(info) + (i * N) as u64;
+            let at = place
+                .strides
+                .is_none()
+                .then(|| place.start + (i * N) as u64);
             values.push(f(bytes).map_err(|message| Error::file(&self.path, at, message))?);
         }
         Ok(values)
     }
+}
+
+/// Metadata and tensors of a safetensors file.
+fn safetensors(path: &Path, file: &mut File) -> Result<(BTreeMap<String, String>, Named)> {
+    let io = |e| Error::io(path, e);
+    let length = file.metadata().map_err(io)?.len();
+    if length < PREFIX {
+        let message = format!("not a safetensors file: {length} bytes, the shortest has {PREFIX}");
+        return Err(Error::file(path, length, message));
+    }
+    let mut prefix = [0; PREFIX as usize];
+    file.read_exact(&mut prefix).map_err(io)?;
+    let header = u64::from_le_bytes(prefix);
+    if header > MAX_HEADER.min(length - PREFIX) {
+        let message = format!(
+            "not a safetensors file, or a truncated one: a header of {header} bytes in a file of {length}"
+        );
+        return Err(Error::file(path, 0, message));
+    }
+    let mut json = vec![0; header as usize];
+    file.read_exact(&mut json).map_err(io)?;
+    let info: Metadata = serde_json::from_slice(&json).map_err(|e| {
+        let at = (e.line() == 1).then_some(PREFIX + e.column() as u64);
+        Error::file(path, at, format!("not a safetensors header: {e}"))
+    })?;
+    let (data, end) = (PREFIX + header, PREFIX + header + info.data_len() as u64);
+    if end != length {
+        let message = format!(
+            "truncated or overlong: the header describes {end} bytes, the file has {length}"
+        );
+        return Err(Error::file(path, end.min(length), message));
+    }
+    let mut tensors: Vec<_> = info.tensors().into_iter().collect();
+    tensors.sort_by_key(|(name, t)| (t.data_offsets, name.clone()));
+    let place = |t: &TensorInfo| Place {
+        shape: Shape::from(t.shape.clone()),
+        dtype: t.dtype,
+        start: data + t.data_offsets.0 as u64,
+        strides: None,
+    };
+    let tensors = tensors.iter().map(|(name, t)| (name.clone(), place(t)));
+    let metadata = info.metadata().clone().unwrap_or_default();
+    Ok((metadata.into_iter().collect(), tensors.collect()))
 }
 
 fn narrow(name: &str, value: i64) -> Result<i32, String> {
@@ -445,7 +517,7 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         let reader = Reader::open(&path).unwrap();
         assert_eq!(reader.metadata(), &metadata);
-        assert_eq!(reader.data % 8, 0);
+        assert_eq!(reader.tensors["z.weight"].start % 8, 0);
         let mut expected = samples();
         let mask = expected.remove(1);
         expected.push(mask);
@@ -506,7 +578,7 @@ mod tests {
         let error = |name| reader.read(name).err().unwrap().to_string();
         assert!(error("i64_wide").ends_with("i64_wide: 2147483648 does not fit in 32 bits"));
         // The second of two elements.
-        let at = reader.offset(&reader.tensors["i64_wide"].1) + 8;
+        let at = reader.tensors["i64_wide"].start + 8;
         assert!(error("i64_wide").contains(&format!(" at byte {at}: ")));
         assert!(error("i16").ends_with("i16: tensors of dtype I16 are not supported"));
         assert!(error("u64").ends_with("u64: tensors of dtype U64 are not supported"));

@@ -14,7 +14,7 @@ const ROWS: &[&[&str]] = &[
     &["device"],
     &["session", "checkpoint", "weights", "atomic", "host"],
     &["nn", "optim"],
-    &["train", "data", "lib"],
+    &["train", "data", "text", "hub", "lib", "bin"],
 ];
 
 /// Uses of a higher row that stay, and why.

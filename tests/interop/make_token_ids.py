@@ -1,0 +1,58 @@
+"""Write what Hugging Face's tokenizers make of a few sentences, and a tokenizer.json, to tests/fixtures/text/.
+
+    pip install tokenizers
+    python make_token_ids.py vocab.txt ../fixtures/text
+
+with the vocab.txt of bert-base-cased, which is kept beside them, packed.
+"""
+
+import gzip
+import json
+import pathlib
+import sys
+
+from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer
+
+SENTENCES = [
+    "Hello, world!",
+    "The film is unbelievably well-made; I didn't expect that.",
+    "Zürich, São Paulo & 東京 cost $3.50 (or 2,000¥).",
+    "tokenization of antidisestablishmentarianism",
+    "",
+    "   spaces\tand\nlines   ",
+    "emoji 🙂 are unknown",
+    "x" * 120,
+]
+
+
+def main(vocab, out):
+    cased = BertWordPieceTokenizer(str(vocab), lowercase=False)
+    uncased = BertWordPieceTokenizer(str(vocab), lowercase=True)
+    cases = [
+        {
+            "text": s,
+            "cased": cased.encode(s).ids,
+            "lowercase": uncased.encode(s).ids,
+            "tokens": cased.encode(s).tokens,
+        }
+        for s in SENTENCES
+    ]
+    cased.enable_truncation(6)
+    for c in cases:
+        c["truncated"] = cased.encode(c["text"]).ids
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "bert_cased.json").write_text(json.dumps(cases, indent=1, ensure_ascii=False) + "\n")
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(SENTENCES, vocab_size=300, min_frequency=1, special_tokens=["<pad>"], show_progress=False)
+    cases = [{"text": s, "ids": bpe.encode(s).ids} for s in SENTENCES]
+    (out / "bpe.json").write_text(json.dumps(cases, indent=1, ensure_ascii=False) + "\n")
+    # settings that a reader of it has to put aside
+    bpe.enable_truncation(3)
+    bpe.enable_padding(length=10)
+    bpe.save(str(out / "bpe_tokenizer.json"))
+    packed = gzip.compress(vocab.read_bytes(), 9, mtime=0)
+    (out / "bert_cased_vocab.txt.gz").write_bytes(packed)
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
