@@ -3,6 +3,8 @@
 //! Each kind lies in flat segments below the binding limit, every state at a multiple of 256 bytes, so that an update
 //! of all parameters is one pass over a segment.
 
+mod tree;
+
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result, Site};
@@ -71,6 +73,7 @@ struct Store {
     states: Vec<State>,
     by_path: HashMap<Arc<str>, usize>,
     segments: Vec<Segment>,
+    modules: Vec<tree::Described>,
     error: Option<Error>,
     sealed: bool,
     /// Values of slots that wait for their parameters to be trained again.
