@@ -20,6 +20,7 @@ mod gradcheck;
 mod init;
 mod layer_errors;
 mod limits;
+mod look;
 mod norm;
 mod optimizers;
 mod parity;
