@@ -74,6 +74,8 @@ struct Store {
     by_path: HashMap<Arc<str>, usize>,
     segments: Vec<Segment>,
     modules: Vec<tree::Described>,
+    /// Paths of modules in the order in which they were built.
+    places: Vec<String>,
     error: Option<Error>,
     sealed: bool,
     /// Values of slots that wait for their parameters to be trained again.
@@ -253,6 +255,7 @@ impl Params {
 
     fn create(&self, path: String, kind: StateKind, value: Array, site: Site) -> Param {
         let mut store = self.lock();
+        store.place(&self.prefix);
         let shape = value.shape().clone();
         let fault = if store.by_path.contains_key(path.as_str()) {
             Some("there is one of that name already")

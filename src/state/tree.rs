@@ -1,7 +1,6 @@
 //! What a model is made of, as text: the modules that were built, by path.
 
 use super::{Params, Store, join};
-use crate::state::StateKind;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
@@ -22,7 +21,15 @@ pub(super) struct Described {
 }
 
 impl Store {
+    /// Remember that something was built at `path`.
+    pub(super) fn place(&mut self, path: &str) {
+        if self.places.last().is_none_or(|last| last != path) {
+            self.places.push(path.to_owned());
+        }
+    }
+
     fn describe(&mut self, new: Described) {
+        self.place(&new.path);
         let known = self.modules.iter_mut().find(|m| m.path == new.path);
         match known {
             Some(known) if known.named && !new.named => {}
@@ -108,20 +115,16 @@ impl Params {
 /// ([`Params::describe`]) are a `Module`.
 impl fmt::Display for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (modules, states) = {
+        let (modules, places) = {
             let store = self.lock();
-            let kept = store.states.iter();
-            let kept = kept.filter(|s| s.kind != StateKind::Optimizer);
-            let paths = kept.map(|s| s.path.rsplit_once('.').map_or("", |p| p.0).to_owned());
-            (store.modules.clone(), paths.collect::<Vec<_>>())
+            (store.modules.clone(), store.places.clone())
         };
         let mut tree = Tree::default();
         for m in &modules {
             tree.modules.insert(&m.path, m);
-            tree.place(&m.path);
             tree.elsewhere.extend(m.lies_at.as_deref());
         }
-        states.iter().for_each(|path| tree.place(path));
+        places.iter().for_each(|path| tree.place(path));
         f.write_str(&tree.text(&self.prefix, &mut Vec::new()))
     }
 }

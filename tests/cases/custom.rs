@@ -19,3 +19,9 @@ pub fn cases(all: &mut Vec<Case>) {
         }));
     }
 }
+
+#[test]
+fn the_example_learns() {
+    let [before, after] = custom_op::train().unwrap();
+    assert!(before < 0.8 && after > 0.95, "{before} to {after}");
+}

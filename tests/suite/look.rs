@@ -5,7 +5,7 @@ use wgrad::ops::conv::Padding;
 use wgrad::ops::interpolate::InterpolateMode;
 use wgrad::ops::pool::PoolOptions;
 use wgrad::scalar::GeluApprox;
-use wgrad::{Params, Tensor};
+use wgrad::{Array, Mode, Params, Tensor, TensorType, Trace};
 
 /// What PyTorch printed for `name`.
 fn printed(name: &str) -> &'static str {
@@ -248,4 +248,70 @@ fn our_own() {
     let p = root();
     let net = Sequential::new(&p).add(Sequential::new(&p));
     assert_eq!(net.to_string(), "Sequential(\n  (0): Sequential(...)\n)");
+}
+
+/// Multiply-adds by layer, counted by hand.
+#[test]
+fn a_summary_counts() {
+    let params = root();
+    let net = Sequential::new(&params.at("net"))
+        .add(Conv1d::new(4, 6, 3).groups(2))
+        .add(Relu)
+        .add(ConvTranspose1d::new(6, 2, 3))
+        .add(Residual(Linear::new(5, 5)));
+    let attention = MultiheadAttention::new(8, 2).batch_first(true);
+    let attention = attention.build(&params.at("attention"));
+    let gru = Gru::new(8, 3).batch_first(true).build(&params.at("gru"));
+    assert_eq!(params.freeze("net.0.weight").unwrap(), 1);
+    let mut session = crate::common::cpu().open(&params).unwrap();
+    let types = [TensorType::f32([7, 4, 5]), TensorType::f32([7, 9, 8])];
+    let body = |g: &Trace, a: &[Tensor]| {
+        let x = net.forward(&a[0]); // [7, 6, 3], [7, 2, 5]
+        let y = attention.forward(&a[1], &a[1], &a[1], &Masks::default());
+        let y = gru.forward(&gru.forward(&y).matmul(&g.constant(Array::zeros([3, 8]))));
+        let loss = x.sum(&[], false).add(&y.sum(&[], false));
+        g.minimize(&loss, &wgrad::optim::Adam::new(0.1));
+        vec![loss]
+    };
+    let f = session.compile(Mode::Train, &types, body).unwrap();
+    let count = |layers: &str| {
+        let calls = f.layers().iter().filter(|c| *c.path == *layers);
+        calls
+            .map(|c| (c.depth, c.multiply_adds))
+            .collect::<Vec<_>>()
+    };
+    let (conv, transposed, linear) = (7 * 6 * 3 * 2 * 3, 7 * 6 * 3 * 2 * 3, 7 * 2 * 5 * 5);
+    let projections = 7 * 9 * 8 * 3 * 8;
+    let scores = 7 * 2 * 9 * 9 * (4 + 4);
+    let step = 7 * 9 * (8 * 9 + 3 * 9);
+    assert_eq!(count("net.0"), [(0, conv)]);
+    assert_eq!(count("net.1"), [(0, 0)]);
+    assert_eq!(count("net.2"), [(0, transposed)]);
+    assert_eq!(count("net.3"), [(0, linear)]);
+    assert_eq!(count("attention"), [(0, projections + scores)]);
+    assert_eq!(count("attention.out_proj"), [(1, 7 * 9 * 8 * 8)]);
+    assert_eq!(count("gru"), [(0, step), (0, step)]);
+    let all = conv + transposed + linear + projections + scores + 7 * 9 * 64 + 2 * step;
+    let summary = wgrad::train::Summary::new(&session, Some(&f));
+    assert_eq!(summary.multiply_adds, all + 7 * 9 * 3 * 8);
+    assert_eq!(
+        (summary.frozen, summary.trainable),
+        (36, 6 + 38 + 30 + 288 + 117)
+    );
+    let text = summary.to_string();
+    let lines = text
+        .lines()
+        .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "));
+    let lines: Vec<_> = lines.collect();
+    for line in [
+        "layer (type) output parameters trainable multiply-adds bytes",
+        "net.0 (Conv1d) [7,6,3] 42 in part 756 168 B",
+        "net.1 (ReLU) [7,6,3] - - - -",
+        "attention.out_proj (Linear) [7,9,8] 72 yes 4,032 288 B",
+        "gru (GRU) [7,9,3] 117 yes 6,237 468 B",
+        "gru (GRU, again) [7,9,3] - - 6,237 -",
+        "parameters: 479 trainable, 36 frozen",
+    ] {
+        assert!(lines.iter().any(|l| l.ends_with(line)), "{line} in\n{text}");
+    }
 }

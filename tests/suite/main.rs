@@ -25,6 +25,7 @@ mod norm;
 mod optimizers;
 mod parity;
 mod plans;
+mod readme;
 mod recurrent;
 mod run;
 mod schedules;
