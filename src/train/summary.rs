@@ -51,12 +51,21 @@ impl Summary {
         let owners: Vec<Option<&str>> = parameters.iter().map(|s| owner(s, calls)).collect();
         let mut seen = HashSet::new();
         let mut rows = Vec::new();
+        // The layers that this one is inside of: their paths are not said again.
+        let mut around: Vec<&str> = Vec::new();
         for call in calls {
             let again = !seen.insert(call.path.clone());
             let own = parameters.iter().zip(&owners);
             let own = own.filter(|(_, owner)| **owner == Some(&call.path));
             let own: Vec<&State> = own.map(|(s, _)| *s).collect();
-            let name = match (call.path.as_ref(), again) {
+            around.truncate(call.depth);
+            let outer = around
+                .last()
+                .and_then(|outer| call.path.strip_prefix(*outer));
+            let path = outer.and_then(|rest| rest.strip_prefix('.'));
+            let path = path.unwrap_or(&call.path);
+            around.push(call.path.as_ref());
+            let name = match (path, again) {
                 ("", _) => call.kind.to_owned(),
                 (path, false) => format!("{path} ({})", call.kind),
                 (path, true) => format!("{path} ({}, again)", call.kind),

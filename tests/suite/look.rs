@@ -307,7 +307,7 @@ fn a_summary_counts() {
         "layer (type) output parameters trainable multiply-adds bytes",
         "net.0 (Conv1d) [7,6,3] 42 in part 756 168 B",
         "net.1 (ReLU) [7,6,3] - - - -",
-        "attention.out_proj (Linear) [7,9,8] 72 yes 4,032 288 B",
+        "out_proj (Linear) [7,9,8] 72 yes 4,032 288 B",
         "gru (GRU) [7,9,3] 117 yes 6,237 468 B",
         "gru (GRU, again) [7,9,3] - - 6,237 -",
         "parameters: 479 trainable, 36 frozen",
