@@ -11,6 +11,7 @@ impl Trace {
     #[track_caller]
     pub fn gradients(&self, of: &Tensor, wrt: &[&Tensor]) -> Vec<Option<Tensor>> {
         let site = Site::here();
+        self.forward_ends();
         let Some(root) = of.value() else {
             return vec![None; wrt.len()];
         };

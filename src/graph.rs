@@ -221,6 +221,15 @@ impl Graph {
         &self.nodes[v.node].outputs[v.output]
     }
 
+    /// Multiplications with an addition that these nodes take ([`OpDef::multiply_adds`]).
+    pub fn multiply_adds(&self, nodes: std::ops::Range<usize>) -> u64 {
+        let each = self.nodes[nodes].iter().map(|n| {
+            let inputs: Vec<TensorType> = n.inputs.iter().map(|&v| self.ty(v).clone()).collect();
+            n.op.multiply_adds(&inputs, &n.outputs)
+        });
+        each.sum()
+    }
+
     /// Whether a node has an effect of its own.
     pub fn is_effect(&self, node: usize) -> bool {
         matches!(self.nodes[node].op.kind(), Kind::Assign(_))

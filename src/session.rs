@@ -65,6 +65,7 @@ struct Compiled {
     plan: Arc<Plan>,
     ranges: Vec<InputRange>,
     layers: Vec<LayerCall>,
+    multiply_adds: u64,
     updates: bool,
 }
 
@@ -300,6 +301,7 @@ impl Session {
             plan,
             ranges: traced.ranges,
             layers: traced.layers,
+            multiply_adds: traced.multiply_adds,
             updates,
         })
     }
@@ -560,6 +562,12 @@ impl Function<'_> {
     /// The layers of the plan in use, in the order in which they run.
     pub fn layers(&self) -> &[LayerCall] {
         self.plans.last().map_or(&[], |c| &c.layers)
+    }
+
+    /// Multiply-adds of one forward pass of the plan in use: of all that its function traced before it asked for
+    /// gradients.
+    pub fn multiply_adds(&self) -> u64 {
+        self.plans.last().map_or(0, |c| c.multiply_adds)
     }
 
     /// How many plans were compiled so far.

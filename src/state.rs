@@ -3,6 +3,8 @@
 //! Each kind lies in flat segments below the binding limit, every state at a multiple of 256 bytes, so that an update
 //! of all parameters is one pass over a segment.
 
+mod tree;
+
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result, Site};
@@ -71,6 +73,9 @@ struct Store {
     states: Vec<State>,
     by_path: HashMap<Arc<str>, usize>,
     segments: Vec<Segment>,
+    modules: Vec<tree::Described>,
+    /// Paths of modules in the order in which they were built.
+    places: Vec<String>,
     error: Option<Error>,
     sealed: bool,
     /// Values of slots that wait for their parameters to be trained again.
@@ -250,6 +255,7 @@ impl Params {
 
     fn create(&self, path: String, kind: StateKind, value: Array, site: Site) -> Param {
         let mut store = self.lock();
+        store.place(&self.prefix);
         let shape = value.shape().clone();
         let fault = if store.by_path.contains_key(path.as_str()) {
             Some("there is one of that name already")

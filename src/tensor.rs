@@ -34,6 +34,10 @@ struct Inner {
     states: HashMap<(StateRange, TensorType), Tensor>,
     rates: Vec<(usize, f64)>,
     layers: Vec<LayerCall>,
+    /// For each layer that is running: the multiply-adds of those inside of it that have run.
+    running: Vec<u64>,
+    /// The nodes before the first gradient.
+    forward: Option<usize>,
 }
 
 /// A layer that ran in a trace.
@@ -45,6 +49,10 @@ pub struct LayerCall {
     pub kind: &'static str,
     /// What it returned.
     pub output: TensorType,
+    /// How many of the layers that ran it is inside of.
+    pub depth: usize,
+    /// Multiplications with an addition that it takes, those of layers inside of it left out.
+    pub multiply_adds: u64,
 }
 
 /// What an integer argument must lie in, checked before each run.
@@ -70,6 +78,8 @@ pub struct Traced {
     pub learning_rates: Vec<(usize, f64)>,
     /// The layers that ran, in their order.
     pub layers: Vec<LayerCall>,
+    /// Multiply-adds of all that was traced before the first gradient: of one forward pass.
+    pub multiply_adds: u64,
     /// Micro-steps whose gradients make an update.
     pub micro_steps: usize,
 }
@@ -99,6 +109,8 @@ impl Trace {
             states: HashMap::new(),
             rates: Vec::new(),
             layers: Vec::new(),
+            running: Vec::new(),
+            forward: None,
         })))
     }
 
@@ -301,14 +313,31 @@ impl Trace {
         site: Site,
         f: impl FnOnce() -> Tensor,
     ) -> Tensor {
+        let mut inner = self.0.borrow_mut();
+        let (first, at) = (inner.graph.nodes.len(), inner.layers.len());
+        // Before those inside of it.
+        let call = LayerCall {
+            path: path.clone(),
+            kind,
+            output: TensorType::f32([]),
+            depth: inner.running.len(),
+            multiply_adds: 0,
+        };
+        inner.layers.push(call);
+        inner.running.push(0);
+        drop(inner);
         let output = self.scope(path, site, f);
-        if !output.is_poisoned() {
-            self.0.borrow_mut().layers.push(LayerCall {
-                path: path.clone(),
-                kind,
-                output: output.ty.clone(),
-            });
+        let mut inner = self.0.borrow_mut();
+        let all = inner.graph.multiply_adds(first..inner.graph.nodes.len());
+        let inside = inner.running.pop().unwrap_or(0);
+        if let Some(around) = inner.running.last_mut() {
+            *around += all;
         }
+        if let Some(call) = inner.layers.get_mut(at) {
+            call.output = output.ty.clone();
+            call.multiply_adds = all.saturating_sub(inside);
+        }
+        drop(inner);
         output
     }
 
@@ -351,6 +380,13 @@ impl Trace {
     /// The learning rate that a parameter group starts with.
     pub(crate) fn learning_rate(&self, group: usize, rate: f64) {
         self.0.borrow_mut().rates.push((group, rate));
+    }
+
+    /// Have what is traced from here on be no part of the forward pass.
+    pub(crate) fn forward_ends(&self) {
+        let mut inner = self.0.borrow_mut();
+        let nodes = inner.graph.nodes.len();
+        inner.forward.get_or_insert(nodes);
     }
 
     /// A copy of a node, for autodiff.
@@ -404,7 +440,9 @@ impl Trace {
         let learning_rates = std::mem::take(&mut inner.rates);
         let layers = std::mem::take(&mut inner.layers);
         let micro_steps = inner.micro_steps;
+        let forward = inner.forward.unwrap_or(graph.nodes.len());
         Ok(Traced {
+            multiply_adds: graph.multiply_adds(0..forward),
             micro_steps,
             graph,
             ranges,
@@ -460,8 +498,9 @@ impl Tensor {
         self.value
     }
 
-    /// Apply an operator of one output to this and `others`.
-    pub(crate) fn apply(&self, op: impl OpDef, others: &[&Tensor], site: Site) -> Tensor {
+    /// Apply an operator of one output to this and `others`: what the builder method of an operator calls, one of the
+    /// user's too. `site` is the line that a misuse names, [`Site::here`] in a method that is `#[track_caller]`.
+    pub fn apply(&self, op: impl OpDef, others: &[&Tensor], site: Site) -> Tensor {
         let mut inputs = vec![self];
         inputs.extend(others);
         self.trace.push1(Arc::new(op), &inputs, site)

@@ -46,7 +46,7 @@ pub struct MultiheadAttention {
     /// What the heads' results go through.
     pub out_proj: Linear,
     options: MultiheadAttentionBuilder,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! A bilinear form of two inputs.
 
+use super::look::Python;
 use super::{Scope, init};
 use crate::state::{Param, Params};
 use crate::tensor::Tensor;
@@ -12,7 +13,7 @@ pub struct Bilinear {
     pub weight: Param,
     /// `[out]`
     pub bias: Option<Param>,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of a [`Bilinear`].
@@ -54,8 +55,11 @@ impl BilinearBuilder {
     /// [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> Bilinear {
-        let scope = Scope::new(params, "Bilinear");
         let ([i, j], o) = (self.inputs, self.outputs);
+        let scope = Scope::new(params, "Bilinear").detail(format!(
+            "in1_features={i}, in2_features={j}, out_features={o}, bias={}",
+            self.bias.python()
+        ));
         let message = format!("from {i} and {j} to {o} features: all must be 1 or more");
         scope.refuse(params, &[([i, j, o].contains(&0), message)]);
         Bilinear {

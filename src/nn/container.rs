@@ -1,6 +1,6 @@
 //! Modules made of modules.
 
-use super::{Build, Module};
+use super::{Build, Module, Scope};
 use crate::error::Site;
 use crate::state::Params;
 use crate::tensor::Tensor;
@@ -10,11 +10,25 @@ use std::ops::Deref;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Identity;
 
+impl Identity {
+    fn detail(&self) -> String {
+        String::new()
+    }
+}
+
 impl Build for Identity {
     type Layer = Self;
 
-    fn build(self, _: &Params) -> Self {
+    fn build(self, params: &Params) -> Self {
+        params.built("Identity", self.detail(), false);
         self
+    }
+}
+
+/// As PyTorch prints it.
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Identity({})", self.detail())
     }
 }
 
@@ -46,7 +60,17 @@ impl<B: Build> Build for Residual<B> {
 
     #[track_caller]
     fn build(self, params: &Params) -> Self::Layer {
-        Residual(self.0.build(params))
+        let inner = self.0.build(params);
+        params.wrapped("Residual");
+        Residual(inner)
+    }
+}
+
+/// The inner module, in brackets.
+impl<M: std::fmt::Display> std::fmt::Display for Residual<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let inner = self.0.to_string().replace('\n', "\n  ");
+        write!(f, "Residual(\n  (inner): {inner}\n)")
     }
 }
 
@@ -76,17 +100,21 @@ impl<M: Module> Module for Residual<M> {
 /// assert_eq!(params.list()[2].path.as_ref(), "layers.1.weight");
 /// ```
 #[derive(Debug, Clone)]
-pub struct ModuleList<M>(Vec<M>);
+pub struct ModuleList<M> {
+    layers: Vec<M>,
+    pub(crate) scope: Scope,
+}
 
 impl<M> ModuleList<M> {
     /// Each of `layers` built at its number below the path of `params`.
     #[track_caller]
     pub fn new<B: Build<Layer = M>>(params: &Params, layers: impl IntoIterator<Item = B>) -> Self {
+        let scope = Scope::new(params, "ModuleList");
         let mut all = Vec::new();
         for (number, layer) in layers.into_iter().enumerate() {
             all.push(layer.build(&params.at(number.to_string())));
         }
-        Self(all)
+        Self { layers: all, scope }
     }
 }
 
@@ -94,7 +122,7 @@ impl<M> Deref for ModuleList<M> {
     type Target = [M];
 
     fn deref(&self) -> &[M] {
-        &self.0
+        &self.layers
     }
 }
 
@@ -103,6 +131,6 @@ impl<'a, M> IntoIterator for &'a ModuleList<M> {
     type IntoIter = std::slice::Iter<'a, M>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
+        self.layers.iter()
     }
 }

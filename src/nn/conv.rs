@@ -1,5 +1,6 @@
 //! Convolutions over one, two and three spatial dimensions.
 
+use super::look::{spread, tuple, unless};
 use super::{Build, Module, Scope, init};
 use crate::ops::conv::{ConvOptions, Padding};
 use crate::state::{Param, Params};
@@ -13,7 +14,7 @@ pub struct Conv<const D: usize> {
     /// `[out]`
     pub bias: Option<Param>,
     options: ConvOptions,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// `x [n, in, l]`, as `torch.nn.Conv1d`.
@@ -77,6 +78,32 @@ impl<const D: usize> Conv<D> {
 }
 
 impl<const D: usize> ConvBuilder<D> {
+    fn detail(&self) -> String {
+        let o = &self.options;
+        let padding = match &o.padding {
+            Padding::Explicit(sizes) => {
+                let none = sizes.iter().all(|s| *s == 0);
+                unless(none, "padding", spread(sizes, D))
+            }
+            Padding::Same => ", padding=same".to_owned(),
+            Padding::Valid => ", padding=valid".to_owned(),
+        };
+        format!(
+            "{}, {}, kernel_size={}, stride={}{padding}{}{}{}",
+            self.inputs,
+            self.outputs,
+            tuple(&self.kernel),
+            spread(&o.stride, D),
+            unless(
+                o.dilation.iter().all(|d| *d == 1),
+                "dilation",
+                spread(&o.dilation, D)
+            ),
+            unless(o.groups == 1, "groups", o.groups),
+            unless(self.bias, "bias", self.bias),
+        )
+    }
+
     /// Distance of neighbouring positions; 1 by default.
     pub fn stride(mut self, stride: impl Into<Sizes<D>>) -> Self {
         self.options.stride = stride.into().0.to_vec();
@@ -111,7 +138,7 @@ impl<const D: usize> ConvBuilder<D> {
     /// groups that do not divide the channels are errors that [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> Conv<D> {
-        let scope = Scope::new(params, Conv::<D>::KIND);
+        let scope = Scope::new(params, Conv::<D>::KIND).detail(self.detail());
         let (i, o, kernel, groups) = (
             self.inputs,
             self.outputs,

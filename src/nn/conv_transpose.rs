@@ -1,5 +1,6 @@
 //! Transposed convolutions over one, two and three spatial dimensions.
 
+use super::look::{spread, tuple, unless};
 use super::{Build, Module, Scope, Sizes, init};
 use crate::ops::conv::ConvTransposeOptions;
 use crate::state::{Param, Params};
@@ -14,7 +15,7 @@ pub struct ConvTranspose<const D: usize> {
     /// `[out]`
     pub bias: Option<Param>,
     options: ConvTransposeOptions,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// `x [n, in, l]`, as `torch.nn.ConvTranspose1d`.
@@ -54,6 +55,27 @@ impl<const D: usize> ConvTranspose<D> {
 }
 
 impl<const D: usize> ConvTransposeBuilder<D> {
+    fn detail(&self) -> String {
+        let o = &self.options;
+        let all = |sizes: &[usize], n: usize| sizes.iter().all(|s| *s == n);
+        format!(
+            "{}, {}, kernel_size={}, stride={}{}{}{}{}{}",
+            self.inputs,
+            self.outputs,
+            tuple(&self.kernel),
+            spread(&o.stride, D),
+            unless(all(&o.padding, 0), "padding", spread(&o.padding, D)),
+            unless(all(&o.dilation, 1), "dilation", spread(&o.dilation, D)),
+            unless(
+                all(&o.output_padding, 0),
+                "output_padding",
+                spread(&o.output_padding, D)
+            ),
+            unless(o.groups == 1, "groups", o.groups),
+            unless(self.bias, "bias", self.bias),
+        )
+    }
+
     /// Distance that neighbours of the input have in the output; 1 by default.
     pub fn stride(mut self, stride: impl Into<Sizes<D>>) -> Self {
         self.options.stride = stride.into().0.to_vec();
@@ -94,7 +116,7 @@ impl<const D: usize> ConvTransposeBuilder<D> {
     /// groups that do not divide the channels are errors that [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> ConvTranspose<D> {
-        let scope = Scope::new(params, ConvTranspose::<D>::KIND);
+        let scope = Scope::new(params, ConvTranspose::<D>::KIND).detail(self.detail());
         let (i, o, kernel) = (self.inputs, self.outputs, self.kernel);
         let given = self.options.groups;
         let groups = given.max(1);

@@ -11,7 +11,7 @@ pub struct Embedding {
     /// `[rows, size]`
     pub weight: Param,
     padding: Option<usize>,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of an [`Embedding`].
@@ -44,8 +44,10 @@ impl EmbeddingBuilder {
     /// table are errors that [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> Embedding {
-        let scope = Scope::new(params, "Embedding");
         let (rows, size) = (self.rows, self.size);
+        let idx = self.padding.map(|p| format!(", padding_idx={p}"));
+        let scope = Scope::new(params, "Embedding")
+            .detail(format!("{rows}, {size}{}", idx.unwrap_or_default()));
         let padding = self.padding.unwrap_or(0);
         scope.refuse(
             params,

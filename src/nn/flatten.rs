@@ -8,11 +8,25 @@ use crate::tensor::Tensor;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flatten;
 
+impl Flatten {
+    fn detail(&self) -> String {
+        "start_dim=1, end_dim=-1".to_owned()
+    }
+}
+
 impl Build for Flatten {
     type Layer = Self;
 
-    fn build(self, _: &Params) -> Self {
+    fn build(self, params: &Params) -> Self {
+        params.built("Flatten", self.detail(), false);
         self
+    }
+}
+
+/// As PyTorch prints it.
+impl std::fmt::Display for Flatten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Flatten({})", self.detail())
     }
 }
 

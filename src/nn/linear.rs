@@ -1,5 +1,6 @@
 //! A fully connected layer.
 
+use super::look::Python;
 use super::{Build, Module, Scope, init};
 use crate::state::{Param, Params};
 use crate::tensor::Tensor;
@@ -11,7 +12,7 @@ pub struct Linear {
     pub weight: Param,
     /// `[out]`
     pub bias: Option<Param>,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of a [`Linear`].
@@ -60,8 +61,11 @@ impl LinearBuilder {
     /// [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> Linear {
-        let scope = Scope::new(params, "Linear");
         let (i, o) = (self.inputs, self.outputs);
+        let scope = Scope::new(params, "Linear").detail(format!(
+            "in_features={i}, out_features={o}, bias={}",
+            self.bias.python()
+        ));
         let zero = format!("from {i} to {o} features: both must be 1 or more");
         scope.refuse(params, &[(i == 0 || o == 0, zero)]);
         let weight = match self.xavier {

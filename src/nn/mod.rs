@@ -18,6 +18,7 @@ mod embedding;
 mod flatten;
 pub mod init;
 mod linear;
+mod look;
 mod norm;
 mod pool;
 mod position;
@@ -56,6 +57,7 @@ pub use upsample::Upsample;
 use crate::error::Site;
 use crate::state::Params;
 use crate::tensor::Tensor;
+use std::fmt;
 use std::sync::Arc;
 
 /// A function of one tensor, as `torch.nn.Module`. Closures are modules too: `|x: &Tensor| x.relu()`.
@@ -83,28 +85,55 @@ pub trait Build {
 impl<F: Fn(&Tensor) -> Tensor + Send + Sync + 'static> Build for F {
     type Layer = F;
 
-    fn build(self, _: &Params) -> F {
+    fn build(self, params: &Params) -> F {
+        params.built("Lambda", String::new(), false);
         self
     }
 }
 
 /// A layer's path, type and source line: what misuses inside of it name, and what a summary lists.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Scope {
+    params: Params,
     path: Arc<str>,
     kind: &'static str,
     site: Site,
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {:?}", self.kind, self.path)
+    }
 }
 
 impl Scope {
     /// A layer of type `kind` (`Conv2d`) at the path of `params`, built by the caller.
     #[track_caller]
     pub fn new(params: &Params, kind: &'static str) -> Self {
+        params.built(kind, String::new(), true);
+        Self::unnamed(params, kind)
+    }
+
+    /// As [`Scope::new`], for a module that is described already.
+    #[track_caller]
+    pub(crate) fn unnamed(params: &Params, kind: &'static str) -> Self {
         Self {
+            params: params.clone(),
             path: params.path().into(),
             kind,
             site: Site::here(),
         }
+    }
+
+    /// With what stands between the brackets where the layer is printed: PyTorch's `extra_repr`.
+    pub fn detail(self, text: impl Into<String>) -> Self {
+        self.params.built(self.kind, text.into(), true);
+        self
+    }
+
+    /// The layer's handle.
+    pub fn params(&self) -> &Params {
+        &self.params
     }
 
     /// Trace the layer for `x`.

@@ -1,5 +1,6 @@
 //! Pooling over one, two and three spatial dimensions.
 
+use super::look::{Python, short, tuple};
 use super::{Build, Module, Sizes};
 use crate::ops::pool::PoolOptions;
 use crate::state::Params;
@@ -12,6 +13,24 @@ macro_rules! pools {
         pub struct $name(PoolOptions);
 
         impl $name {
+            const KIND: &str = stringify!($name);
+
+            fn detail(&self) -> String {
+                let o = &self.0;
+                let stride = o.stride.as_ref().unwrap_or(&o.kernel);
+                let all = [&o.kernel, stride, &o.padding];
+                // The one that PyTorch makes tuples of.
+                let [kernel, stride, padding] = match Self::KIND {
+                    "AvgPool1d" => all.map(|s| tuple(s)),
+                    _ => all.map(|s| short(s)),
+                };
+                let rest = match Self::KIND.starts_with("Avg") {
+                    true => String::new(),
+                    false => format!(", dilation={}, ceil_mode={}", short(&o.dilation), o.ceil_mode.python()),
+                };
+                format!("kernel_size={kernel}, stride={stride}, padding={padding}{rest}")
+            }
+
             /// Windows of `kernel` elements, side by side: one number, or one a spatial dimension.
             pub fn new(kernel: impl Into<Sizes<$dims>>) -> Self {
                 Self(PoolOptions::new(kernel.into().0))
@@ -44,8 +63,16 @@ macro_rules! pools {
         impl Build for $name {
             type Layer = Self;
 
-            fn build(self, _: &Params) -> Self {
+            fn build(self, params: &Params) -> Self {
+                params.built(Self::KIND, self.detail(), false);
                 self
+            }
+        }
+
+        /// As PyTorch prints it.
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{}({})", Self::KIND, self.detail())
             }
         }
 
@@ -85,6 +112,12 @@ macro_rules! adaptive {
         pub struct $name([usize; $dims]);
 
         impl $name {
+            const KIND: &str = stringify!($name);
+
+            fn detail(&self) -> String {
+                format!("output_size={}", short(&self.0))
+            }
+
             /// This many windows: one number, or one a spatial dimension.
             pub fn new(windows: impl Into<Sizes<$dims>>) -> Self {
                 Self(windows.into().0)
@@ -94,8 +127,16 @@ macro_rules! adaptive {
         impl Build for $name {
             type Layer = Self;
 
-            fn build(self, _: &Params) -> Self {
+            fn build(self, params: &Params) -> Self {
+                params.built(Self::KIND, self.detail(), false);
                 self
+            }
+        }
+
+        /// As PyTorch prints it.
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{}({})", Self::KIND, self.detail())
             }
         }
 

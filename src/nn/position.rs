@@ -12,7 +12,7 @@ use crate::tensor::Tensor;
 pub struct SinusoidalPositions {
     dropout: Dropout,
     batch_first: bool,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of [`SinusoidalPositions`].
@@ -48,10 +48,11 @@ impl SinusoidalPositionsBuilder {
     /// The layer, which has no parameters.
     #[track_caller]
     pub fn build(self, params: &Params) -> SinusoidalPositions {
+        let scope = Scope::new(params, "SinusoidalPositions");
         SinusoidalPositions {
             dropout: Dropout::new(self.dropout).build(&params.at("dropout")),
             batch_first: self.batch_first,
-            scope: Scope::new(params, "SinusoidalPositions"),
+            scope,
         }
     }
 }
@@ -115,7 +116,7 @@ pub struct LearnedPositions {
     /// `[max_len, d]`
     pub weight: Param,
     batch_first: bool,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of [`LearnedPositions`].
@@ -148,8 +149,8 @@ impl LearnedPositionsBuilder {
     /// [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> LearnedPositions {
-        let scope = Scope::new(params, "LearnedPositions");
         let (rows, size) = (self.max_len, self.size);
+        let scope = Scope::new(params, "LearnedPositions").detail(format!("{rows}, {size}"));
         let zero = format!("{rows} positions of {size} elements: both must be 1 or more");
         scope.refuse(params, &[(rows == 0 || size == 0, zero)]);
         LearnedPositions {

@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 pub struct Prelu {
     /// `[num_parameters]`
     pub weight: Param,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of a [`Prelu`].
@@ -40,7 +40,7 @@ impl PreluBuilder {
     /// The layer. No slopes are an error that [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> Prelu {
-        let scope = Scope::new(params, "PReLU");
+        let scope = Scope::new(params, "PReLU").detail(format!("num_parameters={}", self.number));
         let message = "0 slopes: takes 1, or one a channel".to_owned();
         scope.refuse(params, &[(self.number == 0, message)]);
         Prelu {

@@ -1,5 +1,6 @@
 //! Recurrent layers.
 
+use super::look::unless;
 use super::{Build, Module, Scope, init};
 use crate::ops::recurrence::{Cell, Recurrence};
 use crate::state::{Param, Params};
@@ -18,7 +19,7 @@ pub struct Recurrent<K> {
     directions: usize,
     batch_first: bool,
     dropout: f32,
-    scope: Scope,
+    pub(crate) scope: Scope,
     kind: PhantomData<K>,
 }
 
@@ -158,8 +159,15 @@ impl<K: RecurrentKind> RecurrentBuilder<K> {
     /// [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> Recurrent<K> {
-        let scope = Scope::new(params, K::NAME);
         let (i, h, layers, p) = (self.inputs, self.hidden, self.num_layers, self.dropout);
+        let scope = Scope::new(params, K::NAME).detail(format!(
+            "{i}, {h}{}{}{}{}{}",
+            unless(layers == 1, "num_layers", layers),
+            unless(self.bias, "bias", self.bias),
+            unless(!self.batch_first, "batch_first", self.batch_first),
+            unless(p == 0.0, "dropout", p),
+            unless(!self.bidirectional, "bidirectional", self.bidirectional),
+        ));
         scope.refuse(
             params,
             &[

@@ -1,6 +1,6 @@
 //! Modules one after the other.
 
-use super::{Build, Module};
+use super::{Build, Module, Scope};
 use crate::state::Params;
 use crate::tensor::Tensor;
 
@@ -18,15 +18,24 @@ use crate::tensor::Tensor;
 /// assert_eq!(paths, ["mlp.0.weight", "mlp.0.bias", "mlp.2.weight", "mlp.2.bias"]);
 /// ```
 pub struct Sequential {
-    params: Params,
-    modules: Vec<Box<dyn Module>>,
+    pub(crate) scope: Scope,
+    modules: Vec<Part>,
+}
+
+struct Part {
+    module: Box<dyn Module>,
+    /// For modules that trace themselves in no scope.
+    scope: Option<Scope>,
 }
 
 impl Sequential {
     /// No modules yet, at the path of `params`.
+    #[track_caller]
     pub fn new(params: &Params) -> Self {
+        let scope = Scope::unnamed(params, "Sequential");
+        params.built("Sequential", String::new(), false);
         Self {
-            params: params.clone(),
+            scope,
             modules: Vec::new(),
         }
     }
@@ -35,8 +44,14 @@ impl Sequential {
     #[track_caller]
     #[expect(clippy::should_implement_trait, reason = "no sum of modules")]
     pub fn add(mut self, layer: impl Build) -> Self {
-        let params = self.params.at(self.modules.len().to_string());
-        self.modules.push(Box::new(layer.build(&params)));
+        let params = self.scope.params().at(self.modules.len().to_string());
+        let module = Box::new(layer.build(&params));
+        let scope = match params.kind() {
+            Some((_, true)) => None,
+            Some((kind, false)) => Some(Scope::unnamed(&params, kind)),
+            None => Some(Scope::unnamed(&params, "Module")),
+        };
+        self.modules.push(Part { module, scope });
         self
     }
 
@@ -53,9 +68,11 @@ impl Sequential {
 
 impl Module for Sequential {
     fn forward(&self, x: &Tensor) -> Tensor {
-        self.modules
-            .iter()
-            .fold(x.clone(), |x, module| module.forward(&x))
+        let next = |x: Tensor, part: &Part| match &part.scope {
+            Some(scope) => scope.run(&x, || part.module.forward(&x)),
+            None => part.module.forward(&x),
+        };
+        self.modules.iter().fold(x.clone(), next)
     }
 }
 
@@ -63,7 +80,8 @@ impl Module for Sequential {
 impl Build for Sequential {
     type Layer = Self;
 
-    fn build(self, _: &Params) -> Self {
+    fn build(self, params: &Params) -> Self {
+        params.built_elsewhere(self.scope.params());
         self
     }
 }

@@ -1,5 +1,6 @@
 //! Other sizes, by interpolation.
 
+use super::look::{Python, short};
 use super::{Build, Module};
 use crate::ops::interpolate::{InterpolateMode, InterpolateOptions};
 use crate::state::Params;
@@ -31,11 +32,32 @@ impl Upsample {
     }
 }
 
+impl Upsample {
+    fn detail(&self) -> String {
+        let o = &self.0;
+        let size = match (&o.size, o.scale_factor.as_deref()) {
+            (Some(size), _) => format!("size={}", short(size)),
+            (_, Some([factor])) => format!("scale_factor={factor:?}"),
+            (_, Some(factors)) => format!("scale_factor={factors:?}"),
+            _ => String::new(),
+        };
+        format!("{size}, mode={}", o.mode.python())
+    }
+}
+
 impl Build for Upsample {
     type Layer = Self;
 
-    fn build(self, _: &Params) -> Self {
+    fn build(self, params: &Params) -> Self {
+        params.built("Upsample", self.detail(), false);
         self
+    }
+}
+
+/// As PyTorch prints it.
+impl std::fmt::Display for Upsample {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Upsample({})", self.detail())
     }
 }
 

@@ -66,6 +66,13 @@ pub trait OpDef: Debug + Send + Sync + Any {
         io.unsupported(self.name(), caps)
     }
 
+    /// Multiplications with an addition that it takes on these types, as a summary of a model counts them: those of
+    /// products, convolutions and the like; 0 by default.
+    fn multiply_adds(&self, inputs: &[TensorType], outputs: &[TensorType]) -> u64 {
+        let _ = (inputs, outputs);
+        0
+    }
+
     /// Whether its first output may pass through an epilogue ([`GpuIo::with_epilogue`]).
     fn takes_epilogue(&self) -> bool {
         false

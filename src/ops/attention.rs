@@ -207,6 +207,11 @@ impl OpDef for Attention {
         all
     }
 
+    fn multiply_adds(&self, inputs: &[TensorType], _: &[TensorType]) -> u64 {
+        let s = self.sizes(inputs);
+        (s.n * s.h * s.t * s.s * (s.e + s.ev)) as u64
+    }
+
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
         let tile = self.tile(io, 0);
         let z = &tile.sizes;

@@ -35,6 +35,11 @@ impl OpDef for AttentionGrad {
         Ok(inputs[..sources].to_vec())
     }
 
+    fn multiply_adds(&self, inputs: &[TensorType], _: &[TensorType]) -> u64 {
+        let s = self.of.sizes(inputs);
+        (s.n * s.h * s.t * s.s * (3 * s.e + 2 * s.ev)) as u64
+    }
+
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
         let tile = self.of.tile(io, 2);
         let sources = self.of.sources();

@@ -140,6 +140,11 @@ impl OpDef for Conv {
         vec![g.wanted[0].then(dx), g.wanted[1].then(dw)]
     }
 
+    fn multiply_adds(&self, inputs: &[TensorType], outputs: &[TensorType]) -> u64 {
+        let weight = &inputs[1];
+        (outputs[0].numel() * weight.numel() / weight.shape[0].max(1)) as u64
+    }
+
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
         let (x, weight) = (&io.input_type(0).shape, &io.input_type(1).shape);
         let sizes = self.sizes(x, weight, &io.output_type(0).shape);

@@ -57,6 +57,11 @@ impl OpDef for ConvGradInput {
         vec![g.wanted[0].then(dg), g.wanted[1].then(dw)]
     }
 
+    fn multiply_adds(&self, inputs: &[TensorType], _: &[TensorType]) -> u64 {
+        let weight = &inputs[1];
+        (inputs[0].numel() * weight.numel() / weight.shape[0].max(1)) as u64
+    }
+
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
         let (grad, weight) = (&io.input_type(0).shape, &io.input_type(1).shape);
         let sizes = self.conv.sizes(&io.output_type(0).shape, weight, grad);

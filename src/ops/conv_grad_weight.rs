@@ -56,6 +56,11 @@ impl OpDef for ConvGradWeight {
         vec![g.wanted[0].then(dx), g.wanted[1].then(dg)]
     }
 
+    fn multiply_adds(&self, inputs: &[TensorType], outputs: &[TensorType]) -> u64 {
+        let weight = &outputs[0];
+        (inputs[1].numel() * weight.numel() / weight.shape[0].max(1)) as u64
+    }
+
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
         let (x, grad) = (&io.input_type(0).shape, &io.input_type(1).shape);
         let sizes = self.conv.sizes(x, &io.output_type(0).shape, grad);

@@ -232,6 +232,11 @@ impl OpDef for Matmul {
         vec![g.wanted[0].then(da), g.wanted[1].then(db)]
     }
 
+    fn multiply_adds(&self, inputs: &[TensorType], outputs: &[TensorType]) -> u64 {
+        let s = self.sizes(&inputs[0].shape, &inputs[1].shape);
+        (outputs[0].numel() * s.k) as u64
+    }
+
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
         let s = self.sizes(&io.input_type(0).shape, &io.input_type(1).shape);
         let (a, b) = (io.input::<f32>(0), io.input::<f32>(1));

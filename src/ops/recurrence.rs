@@ -128,6 +128,11 @@ impl OpDef for Recurrence {
         all
     }
 
+    fn multiply_adds(&self, inputs: &[TensorType], outputs: &[TensorType]) -> u64 {
+        let steps = outputs[0].shape[0] * outputs[0].shape[1];
+        (steps * inputs[1].numel()) as u64
+    }
+
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
         let steps = self.steps(&io.output_type(0).shape);
         let last = io.inputs() - 1;

@@ -34,6 +34,11 @@ impl OpDef for RecurrenceGrad {
         Ok(outputs)
     }
 
+    fn multiply_adds(&self, inputs: &[TensorType], outputs: &[TensorType]) -> u64 {
+        let steps = outputs[0].shape[0] * outputs[0].shape[1];
+        (steps * inputs[0].numel()) as u64
+    }
+
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
         let steps = self.of.steps(&io.input_type(4).shape);
         let product = if self.of.cell.has_bias() {

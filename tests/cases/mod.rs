@@ -3,6 +3,7 @@
 //! Parity, gradient check, the shaders' contract and the benches follow from its rows; it uses nothing but the crate.
 
 mod attention;
+mod custom;
 mod index;
 mod layer;
 pub mod long;
@@ -205,5 +206,6 @@ pub fn table() -> Vec<Case> {
     window::cases(&mut all);
     random::cases(&mut all);
     attention::cases(&mut all);
+    custom::cases(&mut all);
     all
 }

@@ -1,5 +1,6 @@
 //! Batch normalisation.
 
+use super::super::look::Python;
 use super::super::{Build, Module, Scope};
 use super::{Affine, Running, check, refuse};
 use crate::state::{Param, Params};
@@ -17,7 +18,7 @@ pub struct BatchNorm<const D: usize> {
     affine: Affine,
     running: Option<Running>,
     options: BatchNormBuilder<D>,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// `x [n, c]` or `[n, c, l]`, as `torch.nn.BatchNorm1d`.
@@ -123,7 +124,14 @@ impl<const D: usize> BatchNormBuilder<D> {
     /// momentum outside of 0 to 1 are errors that [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> BatchNorm<D> {
-        let scope = Scope::new(params, BatchNorm::<D>::KIND);
+        let scope = Scope::new(params, BatchNorm::<D>::KIND).detail(format!(
+            "{}, eps={}, momentum={}, affine={affine}, bias={affine}, track_running_stats={}",
+            self.channels,
+            self.eps.python(),
+            self.momentum.python(),
+            self.track.python(),
+            affine = self.affine.python(),
+        ));
         refuse(&scope, params, self.channels, self.eps);
         if let Some(m) = self.momentum {
             let bad = !(0.0..=1.0).contains(&m);

@@ -1,5 +1,6 @@
 //! Group normalisation.
 
+use super::super::look::Python;
 use super::super::{Build, Module, Scope};
 use super::{Affine, check, refuse};
 use crate::state::{Param, Params};
@@ -11,7 +12,7 @@ use crate::tensor::Tensor;
 pub struct GroupNorm {
     affine: Affine,
     options: GroupNormBuilder,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of a [`GroupNorm`].
@@ -62,7 +63,13 @@ impl GroupNormBuilder {
     /// below 0 are errors that [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> GroupNorm {
-        let scope = Scope::new(params, "GroupNorm");
+        let scope = Scope::new(params, "GroupNorm").detail(format!(
+            "{}, {}, eps={}, affine={affine}, bias={affine}",
+            self.groups,
+            self.channels,
+            self.eps.python(),
+            affine = self.affine.python(),
+        ));
         let (groups, channels) = (self.groups, self.channels);
         refuse(&scope, params, channels, self.eps);
         let bad = groups == 0 || !channels.is_multiple_of(groups);

@@ -1,5 +1,6 @@
 //! Instance normalisation.
 
+use super::super::look::Python;
 use super::super::{Build, Module, Scope};
 use super::{Affine, Running, check, refuse};
 use crate::ops::norm::BatchNormed;
@@ -14,7 +15,7 @@ pub struct InstanceNorm<const D: usize> {
     affine: Affine,
     running: Option<Running>,
     options: InstanceNormBuilder<D>,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// `x [n, c, l]`, as `torch.nn.InstanceNorm1d`.
@@ -108,7 +109,14 @@ impl<const D: usize> InstanceNormBuilder<D> {
     /// momentum outside of 0 to 1 are errors that [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> InstanceNorm<D> {
-        let scope = Scope::new(params, InstanceNorm::<D>::KIND);
+        let scope = Scope::new(params, InstanceNorm::<D>::KIND).detail(format!(
+            "{}, eps={}, momentum={}, affine={affine}, bias={affine}, track_running_stats={}",
+            self.channels,
+            self.eps.python(),
+            self.momentum.python(),
+            self.track.python(),
+            affine = self.affine.python(),
+        ));
         refuse(&scope, params, self.channels, self.eps);
         let bad = !(0.0..=1.0).contains(&self.momentum);
         let message = format!("momentum is {}: a share, 0 to 1", self.momentum);

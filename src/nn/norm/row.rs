@@ -1,5 +1,6 @@
 //! Layer and root mean square normalisation.
 
+use super::super::look::{Python, tuple};
 use super::super::{Build, Module, Scope};
 use super::{Affine, refuse};
 use crate::state::{Param, Params};
@@ -11,7 +12,7 @@ use crate::tensor::Tensor;
 pub struct LayerNorm {
     affine: Affine,
     options: LayerNormBuilder,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of a [`LayerNorm`].
@@ -29,7 +30,7 @@ pub struct LayerNormBuilder {
 pub struct RmsNorm {
     affine: Affine,
     options: RmsNormBuilder,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of an [`RmsNorm`].
@@ -85,7 +86,13 @@ impl LayerNormBuilder {
     /// [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> LayerNorm {
-        let scope = Scope::new(params, "LayerNorm");
+        let scope = Scope::new(params, "LayerNorm").detail(format!(
+            "{}, eps={}, elementwise_affine={}, bias={}",
+            tuple(&self.shape),
+            self.eps.python(),
+            self.affine.python(),
+            (self.affine && self.bias).python(),
+        ));
         refuse_shape(&scope, params, &self.shape, self.eps);
         LayerNorm {
             affine: Affine::new(params, &self.shape, self.affine, self.affine && self.bias),
@@ -128,7 +135,12 @@ impl RmsNormBuilder {
     /// [`Session::new`](crate::Session::new) returns.
     #[track_caller]
     pub fn build(self, params: &Params) -> RmsNorm {
-        let scope = Scope::new(params, "RMSNorm");
+        let scope = Scope::new(params, "RMSNorm").detail(format!(
+            "{}, eps={}, elementwise_affine={}",
+            tuple(&self.shape),
+            Some(self.eps).filter(|e| *e != f32::EPSILON).python(),
+            self.affine.python(),
+        ));
         refuse_shape(&scope, params, &self.shape, self.eps);
         RmsNorm {
             affine: Affine::new(params, &self.shape, self.affine, false),

@@ -13,7 +13,7 @@ pub struct TransformerDecoderLayer {
     multihead_attn: MultiheadAttention,
     feedforward: FeedForward,
     residuals: [Sublayer; 3],
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of a [`TransformerDecoderLayer`].
@@ -65,11 +65,7 @@ impl TransformerDecoderLayerBuilder {
             self_attn: o.attention().build(&params.at("self_attn")),
             multihead_attn: o.attention().build(&params.at("multihead_attn")),
             feedforward: FeedForward::build(o, params),
-            residuals: [
-                Sublayer::build(o, 1, params),
-                Sublayer::build(o, 2, params),
-                Sublayer::build(o, 3, params),
-            ],
+            residuals: Sublayer::build(o, params),
             scope,
         }
     }
@@ -81,7 +77,7 @@ impl TransformerDecoderLayerBuilder {
 pub struct TransformerDecoder {
     layers: Vec<TransformerDecoderLayer>,
     norm: Option<LayerNorm>,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of a [`TransformerDecoder`].
@@ -137,6 +133,9 @@ impl TransformerDecoderBuilder {
     #[track_caller]
     pub fn build(self, params: &Params) -> TransformerDecoder {
         let scope = Scope::new(params, "TransformerDecoder");
+        params
+            .at("layers")
+            .built("ModuleList", String::new(), false);
         let mut layers = Vec::new();
         for k in 0..self.count {
             layers.push(self.layer.clone().build(&params.at(format!("layers.{k}"))));

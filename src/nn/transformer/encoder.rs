@@ -12,7 +12,7 @@ pub struct TransformerEncoderLayer {
     self_attn: MultiheadAttention,
     feedforward: FeedForward,
     residuals: [Sublayer; 2],
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of a [`TransformerEncoderLayer`].
@@ -51,7 +51,7 @@ impl TransformerEncoderLayerBuilder {
         TransformerEncoderLayer {
             self_attn: o.attention().build(&params.at("self_attn")),
             feedforward: FeedForward::build(o, params),
-            residuals: [Sublayer::build(o, 1, params), Sublayer::build(o, 2, params)],
+            residuals: Sublayer::build(o, params),
             scope,
         }
     }
@@ -78,7 +78,7 @@ impl Module for TransformerEncoderLayer {
 pub struct TransformerEncoder {
     layers: Vec<TransformerEncoderLayer>,
     norm: Option<LayerNorm>,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of a [`TransformerEncoder`].
@@ -126,6 +126,9 @@ impl TransformerEncoderBuilder {
     #[track_caller]
     pub fn build(self, params: &Params) -> TransformerEncoder {
         let scope = Scope::new(params, "TransformerEncoder");
+        params
+            .at("layers")
+            .built("ModuleList", String::new(), false);
         let mut layers = Vec::new();
         for k in 0..self.count {
             layers.push(self.layer.clone().build(&params.at(format!("layers.{k}"))));

@@ -160,8 +160,8 @@ impl FeedForward {
     fn build(o: &Options, params: &Params) -> Self {
         Self {
             linear1: o.linear(o.d_model, o.feedforward, &params.at("linear1")),
-            linear2: o.linear(o.feedforward, o.d_model, &params.at("linear2")),
             dropout: Dropout::new(o.dropout).build(&params.at("dropout")),
+            linear2: o.linear(o.feedforward, o.d_model, &params.at("linear2")),
             activation: o.activation,
         }
     }
@@ -181,13 +181,23 @@ struct Sublayer {
 }
 
 impl Sublayer {
-    /// The `k`-th of a layer.
-    fn build(o: &Options, k: usize, params: &Params) -> Self {
-        Self {
-            norm: o.norm().build(&params.at(format!("norm{k}"))),
-            dropout: Dropout::new(o.dropout).build(&params.at(format!("dropout{k}"))),
-            first: o.norm_first,
-        }
+    /// All of a layer, built in PyTorch's order.
+    #[track_caller]
+    fn build<const N: usize>(o: &Options, params: &Params) -> [Self; N] {
+        let norms: [LayerNorm; N] = std::array::from_fn(|k| {
+            let path = format!("norm{}", k + 1);
+            o.norm().build(&params.at(path))
+        });
+        let mut number = 0;
+        norms.map(|norm| {
+            number += 1;
+            let path = format!("dropout{number}");
+            Self {
+                norm,
+                dropout: Dropout::new(o.dropout).build(&params.at(path)),
+                first: o.norm_first,
+            }
+        })
     }
 
     fn of(&self, x: &Tensor, block: impl FnOnce(&Tensor) -> Tensor) -> Tensor {

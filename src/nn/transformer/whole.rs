@@ -16,7 +16,7 @@ pub struct Transformer {
     pub encoder: TransformerEncoder,
     /// From the target and the memory to the result.
     pub decoder: TransformerDecoder,
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
 /// The description of a [`Transformer`].
