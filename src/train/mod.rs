@@ -13,6 +13,7 @@ mod interrupt;
 mod logs;
 pub mod metrics;
 mod report;
+mod resume;
 mod run;
 mod summary;
 mod task;

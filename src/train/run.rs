@@ -1,7 +1,7 @@
 //! The training loop.
 
-use super::args::{IntervalStrategy, Intervals, Resume, SaveStrategy};
-use super::checkpoints::{self, DataState, Saved};
+use super::args::{IntervalStrategy, Intervals, SaveStrategy};
+use super::checkpoints::{self, Saved};
 use super::console::ProgressBar;
 use super::interrupt::Guard;
 use super::task::{Sums, lock_layout, samples, types_of};
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::optim::PlateauMode;
 use crate::session::Pending;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Where the loop is in its data, and sums over it.
@@ -41,7 +41,7 @@ pub(super) struct Run {
     pub valid: Option<DataLoader>,
     intervals: Intervals,
     guard: Guard,
-    at: Position,
+    pub at: Position,
     in_flight: Option<InFlight>,
     /// Updates of the session before this training.
     before: u64,
@@ -109,43 +109,6 @@ impl Trainer<'_> {
         result.map(|()| self.history.clone())
     }
 
-    /// The checkpoint that the training goes on from, if there is one.
-    fn checkpoint_to_resume(&self) -> Result<Option<(PathBuf, Saved)>> {
-        let output = self.args.output_dir.as_deref();
-        let newest = || output.map_or(Ok(None), checkpoints::newest);
-        match &self.args.resume_from_checkpoint {
-            Resume::No => Ok(None),
-            Resume::From(path) => Ok(Some((path.clone(), checkpoints::read(path)?))),
-            Resume::LatestIfAny => newest(),
-            Resume::Latest => newest()?.map(Some).ok_or_else(|| {
-                let output = output.unwrap_or(Path::new("")).display();
-                Error::argument(format!("resume_from_checkpoint: no checkpoint in {output}"))
-            }),
-        }
-    }
-
-    fn prepare_folder(&self, resumes: bool) -> Result<()> {
-        let Some(output) = &self.args.output_dir else {
-            return Ok(());
-        };
-        std::fs::create_dir_all(output).map_err(|e| Error::io(output, e))?;
-        checkpoints::sweep(output)?;
-        if resumes {
-            return Ok(());
-        }
-        if self.args.overwrite_output_dir {
-            return checkpoints::remove_all(output);
-        }
-        match checkpoints::list(output)?.last() {
-            None => Ok(()),
-            Some((_, path)) => Err(Error::argument(format!(
-                "{} is there from a training before: go on from it with resume_from_checkpoint, set \
-                 overwrite_output_dir, or take another output_dir",
-                path.display()
-            ))),
-        }
-    }
-
     fn start(
         &mut self,
         loader: DataLoader,
@@ -162,26 +125,8 @@ impl Trainer<'_> {
             self.session.set_learning_rate_of(group, rate);
         }
         if let Some((folder, saved)) = saved {
-            saved.check(&folder, self.data_state(&loader))?;
-            self.session.load(folder.join(checkpoints::MODEL))?;
-            self.session
-                .load_optimizer(folder.join(checkpoints::OPTIMIZER))?;
-            for (name, callback) in names(&self.callbacks).into_iter().zip(&mut self.callbacks) {
-                if let Some(state) = saved.callbacks.get(&name) {
-                    callback.load_state(state, &folder)?;
-                }
-            }
-            if let (Pace::Plateau(plateau), Some(counts)) = (&mut self.pace, saved.plateau) {
-                plateau.set_counts(counts);
-            }
-            (self.state, self.history, at) = (saved.state, saved.history, saved.position);
-            if let (Some(best), Some(output)) =
-                (&mut self.state.best_model_checkpoint, &self.args.output_dir)
-            {
-                *best = output.join(best.file_name().unwrap_or_default());
-            }
+            at = self.go_on(&folder, saved, &loader)?;
             before = self.session.updates() - self.state.global_step;
-            self.kept = kept(&folder, self.state.epoch);
         }
         let whole = intervals.updates_per_epoch as f64;
         self.state.max_steps = intervals.max_steps;
@@ -202,15 +147,6 @@ impl Trainer<'_> {
             evaluation: None,
             broken: false,
         })
-    }
-
-    fn data_state(&self, loader: &DataLoader) -> DataState {
-        DataState {
-            seed: loader.options().seed,
-            samples: loader.dataset().len(),
-            batch_size: loader.options().batch_size,
-            gradient_accumulation_steps: self.args.gradient_accumulation_steps,
-        }
     }
 
     fn run(&mut self, run: &mut Run) -> Result<()> {
@@ -507,47 +443,6 @@ impl Trainer<'_> {
         self.save_checkpoint(run).map(|_| ())
     }
 
-    /// Write a checkpoint, if there is an `output_dir`, and remove old ones.
-    fn save_checkpoint(&mut self, run: &mut Run) -> Result<Option<PathBuf>> {
-        let Some(output) = self.args.output_dir.clone() else {
-            return Ok(None);
-        };
-        let step = self.state.global_step;
-        let folder = checkpoints::folder(&output, step);
-        if self.state.best_global_step == Some(step) {
-            self.state.best_model_checkpoint = Some(folder.clone());
-        }
-        let data = self.data_state(&run.loader);
-        checkpoints::write(&folder, |files| {
-            self.session.save(files.join(checkpoints::MODEL))?;
-            self.session
-                .save_optimizer(files.join(checkpoints::OPTIMIZER))?;
-            let mut saved = Saved::new(
-                self.state.clone(),
-                run.at.clone(),
-                data,
-                self.history.clone(),
-            );
-            if let Pace::Plateau(plateau) = &self.pace {
-                saved.plateau = Some(plateau.counts());
-            }
-            for (name, callback) in names(&self.callbacks).into_iter().zip(&mut self.callbacks) {
-                if let Some(state) = callback.state(files)? {
-                    saved.callbacks.insert(name, state);
-                }
-            }
-            Ok(saved)
-        })?;
-        self.kept = kept(&folder, self.state.epoch);
-        if let Some(limit) = self.args.save_total_limit {
-            let best = self.state.best_model_checkpoint.as_deref();
-            checkpoints::prune(&output, limit, best)?;
-        }
-        self.write_history(&output)?;
-        self.emit(|c, e| c.on_save(e, &folder))?;
-        Ok(Some(folder))
-    }
-
     fn finish(&mut self, run: &mut Run) -> Result<()> {
         let seconds = run.started.elapsed().as_secs_f64();
         let sums = run.at.of_run;
@@ -572,45 +467,6 @@ impl Trainer<'_> {
         self.emit(|c, e| c.on_train_end(e))?;
         self.write_results(!run.broken, run.valid.as_ref())
     }
-
-    /// Save, and say where.
-    fn interrupted(&mut self, run: &mut Run) -> Error {
-        let step = self.session.updates();
-        match self.save_checkpoint(run) {
-            Ok(Some(folder)) => Error::Interrupted {
-                step,
-                kept: format!("the checkpoint is {}", folder.display()),
-            },
-            Ok(None) => Error::Interrupted {
-                step,
-                kept: "nothing is saved: there is no output_dir".into(),
-            },
-            Err(error) => error,
-        }
-    }
-}
-
-/// Names under which checkpoints keep the states of callbacks.
-fn names(callbacks: &[Box<dyn super::Callback + '_>]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for callback in callbacks {
-        let name = callback.name();
-        let same = names.iter().filter(|n| n.split('#').next() == Some(name));
-        names.push(match same.count() {
-            0 => name.to_owned(),
-            n => format!("{name}#{n}"),
-        });
-    }
-    names
-}
-
-/// A clause of messages: where the last checkpoint is.
-fn kept(folder: &Path, epoch: f64) -> String {
-    format!(
-        "; the last good checkpoint, after {} epochs, is {}",
-        super::logs::short(epoch),
-        folder.display()
-    )
 }
 
 fn missing() -> Error {
