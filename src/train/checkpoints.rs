@@ -122,9 +122,22 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 
 /// Remove what processes that were killed have left half-written.
 pub(super) fn sweep(output: &Path) -> Result<()> {
+    let ours = [
+        PREFIX,
+        "history.json.",
+        "curves.svg.",
+        "report.html.",
+        "model.safetensors.",
+    ];
     for (name, path) in entries(output)? {
-        if name.starts_with(&format!(".{PREFIX}")) && name.ends_with(".tmp") {
+        let hidden = name.strip_prefix('.').filter(|n| n.ends_with(".tmp"));
+        if !hidden.is_some_and(|n| ours.iter().any(|start| n.starts_with(start))) {
+            continue;
+        }
+        if path.is_dir() {
             remove(&path)?;
+        } else {
+            fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
         }
     }
     Ok(())
