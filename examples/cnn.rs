@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use wgrad::data::{Dataset, ImageDataset, Subset};
 use wgrad::device::{DeviceKind, DeviceOptions};
 use wgrad::nn::{Conv2d, Linear, Module};
-use wgrad::optim::Adam;
-use wgrad::train::{TrainOptions, Trainer};
+use wgrad::train::{Trainer, TrainingArguments};
 use wgrad::{Params, Session, Tensor};
 
 /// Train LeNet on MNIST.
@@ -25,7 +24,7 @@ struct Args {
     /// Digits in a step
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
-    /// Learning rate of Adam
+    /// Learning rate of AdamW
     #[arg(long, default_value_t = 1e-3)]
     lr: f64,
     /// Seed of initial weights and of the order of digits
@@ -126,22 +125,24 @@ fn main() -> anyhow::Result<()> {
         train.len(),
         held_out.len()
     );
-    let options = TrainOptions {
-        epochs: args.epochs,
-        batch_size: args.batch_size,
+    let training = TrainingArguments {
+        learning_rate: args.lr,
+        num_train_epochs: args.epochs as f64,
+        train_batch_size: args.batch_size,
         seed: args.seed,
         output_dir: Some(args.output.clone()),
+        overwrite_output_dir: true,
+        save_total_limit: Some(1),
         max_steps: args.smoke.then_some(3),
         ..Default::default()
     };
-    let mut trainer =
-        Trainer::classifier(&mut session, &model, options).optimizer(Adam::new(args.lr));
+    let mut trainer = Trainer::classifier(&mut session, &model, training);
     println!("\n{}\n", trainer.summary(&train)?);
     let history = trainer.fit(train, held_out)?;
     let accuracy = history.last("val_accuracy").unwrap_or(0.0);
     println!("held-out accuracy: {:.2} %", 100.0 * accuracy);
     println!(
-        "written to {}: model.safetensors, optimizer.safetensors, history.json, curves.svg",
+        "written to {}: model.safetensors, history.json, curves.svg, report.html, checkpoints",
         args.output.display()
     );
     Ok(())

@@ -66,7 +66,7 @@ fn create_beside(parent: &Path, name: &str) -> io::Result<(PathBuf, File)> {
 }
 
 /// Makes a rename in `directory` last, where the file system can.
-fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }

@@ -443,6 +443,11 @@ impl Session {
         self.accumulated = n;
     }
 
+    /// Forget the micro-steps that were accumulated: the next one begins an update.
+    pub(crate) fn clear_accumulated(&mut self) {
+        (self.accumulated, self.apply_next) = (0, false);
+    }
+
     /// Have the next run of a function that accumulates gradients make the update, however few there are: for the end of
     /// an epoch.
     pub fn apply_next(&mut self) {

@@ -7,21 +7,21 @@
 
 mod common;
 
-use common::{LeNet, digits, hash, options, session};
+use common::{LeNet, arguments, digits, hash, session};
 use wgrad::Params;
-use wgrad::train::{TrainOptions, Trainer};
+use wgrad::train::{Trainer, TrainingArguments};
 
 /// The bits of the weights after some steps of LeNet.
 fn train(seed: u64) -> u64 {
     let params = Params::new(seed);
     let model = LeNet::new(&params);
     let mut session = session(&params);
-    let options = TrainOptions {
-        batch_size: 64,
+    let args = TrainingArguments {
+        train_batch_size: 64,
         seed,
-        ..options(2)
+        ..arguments(2)
     };
-    let mut trainer = Trainer::classifier(&mut session, &model, options);
+    let mut trainer = Trainer::classifier(&mut session, &model, args);
     trainer.fit(digits(0, 300), digits(300, 50)).unwrap();
     hash(trainer.session())
 }

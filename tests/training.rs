@@ -7,14 +7,13 @@
 
 mod common;
 
-use common::{LeNet, digits, options, session};
+use common::{LeNet, arguments, digits, session};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;
-use wgrad::data::TensorDataset;
 use wgrad::nn::{Build, Conv1d, Conv2d, Dropout, Embedding, Linear, Module, Relu, Sequential};
-use wgrad::optim::{Adam, Sgd};
-use wgrad::train::{TrainOptions, Trainer};
+use wgrad::optim::Adam;
+use wgrad::train::{Trainer, TrainingArguments};
 use wgrad::weights::{self, Reader};
 use wgrad::{Array, Mode, Params, Session, Tensor, TensorType};
 
@@ -24,12 +23,13 @@ fn lenet_learns() {
     let params = Params::new(1);
     let model = LeNet::new(&params);
     let mut session = session(&params);
-    let options = TrainOptions {
-        batch_size: 48,
+    let args = TrainingArguments {
+        train_batch_size: 48,
         output_dir: Some(dir.path().join("a/run")),
-        ..options(3)
+        save_total_limit: Some(1),
+        ..arguments(3)
     };
-    let mut trainer = Trainer::classifier(&mut session, &model, options).optimizer(Adam::new(3e-3));
+    let mut trainer = Trainer::classifier(&mut session, &model, args).optimizer(Adam::new(3e-3));
     let history = trainer.fit(digits(0, 1000), digits(9_000, 500)).unwrap();
     let loss = history.get("loss");
     assert!(loss.len() == 3 && loss[2] < 0.4 * loss[0], "{loss:?}");
@@ -38,7 +38,7 @@ fn lenet_learns() {
     assert_eq!(history.get("step"), [21.0, 42.0, 63.0]);
     assert_eq!(history.steps("epoch").last(), Some(&3.0));
     let again = trainer.evaluate(digits(9_000, 500)).unwrap();
-    assert_eq!(again.accuracy, Some(accuracy));
+    assert_eq!(again.get("eval_accuracy"), Some(accuracy));
     // One plan for whole batches, one for the last.
     let mut written: Vec<_> = std::fs::read_dir(dir.path().join("a/run"))
         .unwrap()
@@ -48,16 +48,17 @@ fn lenet_learns() {
     assert_eq!(
         written,
         [
+            "checkpoint-63",
             "curves.svg",
             "history.json",
             "model.safetensors",
-            "optimizer.safetensors"
+            "report.html"
         ]
     );
     let json = std::fs::read(dir.path().join("a/run/history.json")).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["val_accuracy"][2].as_f64(), Some(accuracy));
-    assert_eq!(json["steps"]["loss"].as_array().unwrap().len(), 33);
+    assert_eq!(json["steps"]["loss"].as_array().unwrap().len(), 63);
     let svg = std::fs::read_to_string(dir.path().join("a/run/curves.svg")).unwrap();
     assert!(svg.contains("held out") && svg.contains("accuracy (%)"));
 }
@@ -67,7 +68,7 @@ fn a_summary_lists_layers_and_memory() {
     let params = Params::new(0);
     let model = LeNet::new(&params);
     let mut session = session(&params);
-    let mut trainer = Trainer::classifier(&mut session, &model, options(1));
+    let mut trainer = Trainer::classifier(&mut session, &model, arguments(1));
     let summary = trainer.summary(&digits(0, 100)).unwrap();
     assert_eq!((summary.trainable, summary.frozen), (81_290, 0));
     // However wide the columns are.
@@ -338,175 +339,4 @@ fn loading_is_strict() {
     assert_eq!(s.get("fc.bias").unwrap().to_f32(), [1.0, 2.0]);
     std::fs::write(&path, b"no such format").unwrap();
     assert!(s.load(&path).is_err() && s.load(dir.path().join("none")).is_err());
-}
-
-#[test]
-fn a_loss_that_is_not_finite_keeps_the_last_checkpoint() {
-    let dir = TempDir::new().unwrap();
-    let run = |lr: f64, epochs: usize| {
-        let (params, fc, x, y) = small(0);
-        let mut s = session(&params);
-        let data = TensorDataset::new(vec![x, y]).unwrap();
-        let options = TrainOptions {
-            batch_size: 2,
-            output_dir: Some(dir.path().to_owned()),
-            ..options(epochs)
-        };
-        let task = |_: &wgrad::Trace, batch: &[Tensor]| wgrad::train::Outcome {
-            loss: fc
-                .forward(&batch[0])
-                .sub(&batch[1])
-                .square()
-                .mean(&[], false),
-            correct: None,
-        };
-        let mut trainer = Trainer::new(&mut s, task, options).optimizer(Sgd::new(lr));
-        trainer.fit(data.clone(), data)
-    };
-    let history = run(0.1, 2).unwrap();
-    assert_eq!(history.get("accuracy"), [0.0; 0]);
-    let model = dir.path().join("model.safetensors");
-    let good = std::fs::read(&model).unwrap();
-    let error = run(1e30, 9).unwrap_err().to_string();
-    assert!(
-        error.starts_with("the loss became ") && error.contains(" at step 1 (learning rate 1e30)"),
-        "{error}"
-    );
-    assert_eq!(std::fs::read(&model).unwrap(), good);
-    // It grows slowly enough for an epoch to end well.
-    let error = run(30.0, 50).unwrap_err().to_string();
-    assert!(
-        error.contains("; the last good checkpoint, after epoch "),
-        "{error}"
-    );
-    let kept = Reader::open(&model).unwrap().read("fc.weight").unwrap();
-    assert!(kept.to_f32().iter().all(|x| x.is_finite()));
-}
-
-#[test]
-fn options_that_do_not_fit_are_refused_before_anything_is_written() {
-    let dir = TempDir::new().unwrap();
-    let out = dir.path().join("run");
-    let fit = |change: &dyn Fn(&mut TrainOptions)| {
-        let params = Params::new(0);
-        let model = Sequential::new(&params)
-            .add(wgrad::nn::Flatten)
-            .add(Linear::new(1024, 10));
-        let mut s = session(&params);
-        let mut options = TrainOptions {
-            output_dir: Some(out.clone()),
-            ..options(1)
-        };
-        change(&mut options);
-        let mut trainer = Trainer::classifier(&mut s, &model, options);
-        trainer
-            .fit(digits(0, 20), digits(20, 10))
-            .unwrap_err()
-            .to_string()
-    };
-    assert_eq!(fit(&|o| o.epochs = 0), "a training of 0 epochs");
-    assert_eq!(fit(&|o| o.batch_size = 0), "a DataLoader with batch_size 0");
-    assert_eq!(
-        fit(&|o| o.batch_size = 21),
-        "a DataLoader with batch_size 21 of 20 samples"
-    );
-    assert!(!out.exists());
-}
-
-/// A trainer of the small model, for two epochs of two batches.
-fn fit_small(
-    change: impl FnOnce(Trainer) -> Trainer,
-    look: impl FnOnce(&mut Session, &wgrad::train::History),
-) -> wgrad::Result<()> {
-    let (params, fc, x, y) = small(0);
-    let mut s = session(&params);
-    let data = TensorDataset::new(vec![x, y]).unwrap();
-    let options = TrainOptions {
-        batch_size: 2,
-        ..options(2)
-    };
-    let task = |_: &wgrad::Trace, batch: &[Tensor]| wgrad::train::Outcome {
-        loss: fc
-            .forward(&batch[0])
-            .sub(&batch[1])
-            .square()
-            .mean(&[], false),
-        correct: None,
-    };
-    let trainer = Trainer::new(&mut s, task, options).optimizer(Sgd::new(0.1));
-    let mut trainer = change(trainer);
-    let history = trainer.fit(data.clone(), data)?;
-    look(trainer.session(), &history);
-    Ok(())
-}
-
-#[test]
-fn a_trainer_follows_schedules() {
-    use wgrad::optim::{MinimizeOptions, ParamGroup, Plateau, PlateauMode, Schedule};
-    let rate = |history: &wgrad::train::History| history.get("learning_rate").to_vec();
-    // The rate of the last update of each epoch: the second and the fourth.
-    let groups = MinimizeOptions {
-        groups: vec![ParamGroup::new("*.bias").lr(1.0)],
-        ..Default::default()
-    };
-    fit_small(
-        |t| {
-            t.schedule(Schedule::exponential(0.5).unwrap())
-                .minimize_options(groups)
-        },
-        |session, history| {
-            assert_eq!(rate(history), [0.05, 0.0125]);
-            assert_eq!(session.learning_rate_of(1), 0.125);
-        },
-    )
-    .unwrap();
-    fit_small(
-        |t| t.schedule_per_epoch(Schedule::exponential(0.5).unwrap()),
-        |_, history| assert_eq!(rate(history), [0.1, 0.05]),
-    )
-    .unwrap();
-    // No loss is a hundred times better than the last one.
-    let plateau = || {
-        let mut plateau = Plateau::new(PlateauMode::Min, 0.5, 0).unwrap();
-        plateau.threshold = wgrad::optim::Threshold::Relative(0.99);
-        plateau
-    };
-    fit_small(
-        |t| t.plateau(plateau()),
-        |session, history| {
-            assert_eq!(rate(history), [0.1, 0.1]);
-            assert_eq!(session.learning_rate(), 0.05);
-        },
-    )
-    .unwrap();
-    let mut growing = plateau();
-    growing.mode = PlateauMode::Max;
-    let error = fit_small(|t| t.plateau(growing), |_, _| ()).unwrap_err();
-    assert!(error.to_string().contains("the task counts none"));
-}
-
-#[test]
-fn a_trainer_accumulates_and_averages() {
-    use wgrad::optim::{MinimizeOptions, Penalty};
-    let accumulating = |micro_steps| MinimizeOptions {
-        micro_steps,
-        ema: Some(0.5),
-        penalties: vec![Penalty::l2("*", 0.01)],
-        ..Default::default()
-    };
-    for (micro_steps, updates) in [(1, 4), (2, 2), (3, 2)] {
-        let mut trained = None;
-        fit_small(
-            |t| t.minimize_options(accumulating(micro_steps)),
-            |session, history| {
-                assert_eq!(session.updates(), updates);
-                assert_eq!(session.accumulated(), 0);
-                trained = history.last("val_loss");
-                let average = session.get("ema/fc.weight").unwrap();
-                assert_ne!(session.get("fc.weight").unwrap(), average);
-            },
-        )
-        .unwrap();
-        assert!(trained.is_some_and(f64::is_finite));
-    }
 }

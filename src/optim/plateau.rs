@@ -140,6 +140,16 @@ impl Plateau {
         }
     }
 
+    /// Best metric, metrics without improvement, metrics that do not count: for checkpoints.
+    pub(crate) fn counts(&self) -> (Option<f64>, u64, u64) {
+        (self.best, self.bad, self.cooling)
+    }
+
+    /// Go on from counts of before.
+    pub(crate) fn set_counts(&mut self, (best, bad, cooling): (Option<f64>, u64, u64)) {
+        (self.best, self.bad, self.cooling) = (best, bad, cooling);
+    }
+
     fn better(&self, metric: f64, best: f64) -> bool {
         match (self.mode, self.threshold) {
             (PlateauMode::Min, Threshold::Relative(t)) => metric < best * (1.0 - t),

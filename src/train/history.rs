@@ -1,24 +1,46 @@
-//! What a training run measured, epoch by epoch.
+//! What a training run measured.
 
+use super::Logs;
 use crate::atomic::write_atomic;
 use crate::error::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Numbers by name, one an epoch, as the history of Keras: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `epoch_time`
-/// (seconds), `samples_per_second`, `learning_rate`, `step` (updates so far). In [`History::steps`] they are finer.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+/// Numbers by name, one an epoch, as the history of Keras: `loss`, `accuracy`, `val_loss`, `val_accuracy` (for epochs in
+/// which held-out data were evaluated; the last evaluation counts), `epoch_time` (seconds), `samples_per_second`,
+/// `learning_rate`, `step` (updates so far). [`History::steps`] is finer, [`History::evaluations`] has all of those.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     #[serde(flatten)]
-    epochs: BTreeMap<&'static str, Vec<f64>>,
-    steps: BTreeMap<&'static str, Vec<f64>>,
+    epochs: BTreeMap<String, Column>,
+    steps: BTreeMap<String, Column>,
+    evaluations: BTreeMap<String, Column>,
+}
+
+/// Numbers one below the other; those that are not finite are `null` in JSON.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<Option<f64>>", into = "Vec<Option<f64>>")]
+struct Column(Vec<f64>);
+
+impl From<Vec<Option<f64>>> for Column {
+    fn from(column: Vec<Option<f64>>) -> Self {
+        let number = |x: Option<f64>| x.unwrap_or(f64::NAN);
+        Self(column.into_iter().map(number).collect())
+    }
+}
+
+impl From<Column> for Vec<Option<f64>> {
+    fn from(column: Column) -> Self {
+        let json = |x: f64| x.is_finite().then_some(x);
+        column.0.into_iter().map(json).collect()
+    }
 }
 
 impl History {
     /// The numbers called `name`, one an epoch; none where there are none.
     pub fn get(&self, name: &str) -> &[f64] {
-        self.epochs.get(name).map_or(&[], Vec::as_slice)
+        column(&self.epochs, name)
     }
 
     /// The last of the numbers called `name`.
@@ -31,20 +53,40 @@ impl History {
         self.get("loss").len()
     }
 
-    /// Means over a few steps each, about 20 an epoch: `epoch` (epochs since the start), `loss`, `accuracy`.
+    /// What was logged within epochs: `epoch` (passes since the start), `step`, `loss`, `accuracy`, `learning_rate`,
+    /// `grad_norm`.
     pub fn steps(&self, name: &str) -> &[f64] {
-        self.steps.get(name).map_or(&[], Vec::as_slice)
+        column(&self.steps, name)
     }
 
-    pub(super) fn push_epoch(&mut self, row: &[(&'static str, f64)]) {
+    /// Evaluations of the held-out data: `epoch`, `step`, `eval_loss`, `eval_accuracy` and other metrics.
+    pub fn evaluations(&self, name: &str) -> &[f64] {
+        column(&self.evaluations, name)
+    }
+
+    /// The metrics of evaluations without their `eval_`, the loss first.
+    pub(super) fn metrics(&self) -> Vec<&str> {
+        let names = self.evaluations.keys();
+        let mut bare: Vec<&str> = names.filter_map(|n| n.strip_prefix("eval_")).collect();
+        bare.retain(|n| *n != "runtime" && !n.ends_with("_per_second"));
+        bare.sort_by_key(|n| *n != "loss");
+        bare
+    }
+
+    pub(super) fn push_epoch(&mut self, row: &Logs) {
         push(&mut self.epochs, row);
     }
 
-    pub(super) fn push_steps(&mut self, row: &[(&'static str, f64)]) {
+    pub(super) fn push_steps(&mut self, row: &Logs) {
         push(&mut self.steps, row);
     }
 
-    /// Write it to a JSON file, which is replaced as a whole: an object of lists, those of single steps below `steps`.
+    pub(super) fn push_evaluation(&mut self, row: &Logs) {
+        push(&mut self.evaluations, row);
+    }
+
+    /// Write it to a JSON file, which is replaced as a whole: an object of lists, those of single steps below `steps`, those
+    /// of evaluations below `evaluations`.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -56,8 +98,12 @@ impl History {
     }
 }
 
-fn push(to: &mut BTreeMap<&'static str, Vec<f64>>, row: &[(&'static str, f64)]) {
-    for (name, value) in row {
-        to.entry(name).or_default().push(*value);
+fn column<'h>(of: &'h BTreeMap<String, Column>, name: &str) -> &'h [f64] {
+    of.get(name).map_or(&[], |c| c.0.as_slice())
+}
+
+fn push(to: &mut BTreeMap<String, Column>, row: &Logs) {
+    for (name, value) in row.iter() {
+        to.entry(name.to_owned()).or_default().0.push(value);
     }
 }

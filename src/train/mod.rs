@@ -1,14 +1,35 @@
-//! Training loops: epochs, evaluation, progress, history, curves, checkpoints.
+//! Training loops: arguments, epochs, evaluation, callbacks, checkpoints, history, curves.
 
+mod args;
+mod callback;
+mod callbacks;
+mod checkpoints;
+mod confusion;
 mod console;
 mod curves;
+mod evaluate;
 mod history;
 mod interrupt;
+mod logs;
 pub mod metrics;
+mod report;
+mod resume;
+mod run;
 mod summary;
+mod task;
 mod trainer;
 
-pub use console::Progress;
+pub use args::{IntervalStrategy, Resume, SaveStrategy, SchedulerType, TrainingArguments};
+pub use callback::{Callback, Event, TrainerControl, TrainerState};
+pub use callbacks::{
+    CsvLogger, EarlyStopping, Ema, JsonLogger, Lambda, LearningRateMonitor, ModelCheckpoint,
+    TensorBoard, TerminateOnNan,
+};
+pub use confusion::confusion_matrix_svg;
+pub use console::{Progress, ProgressBar};
+pub use evaluate::PredictionOutput;
 pub use history::History;
+pub use logs::Logs;
 pub use summary::Summary;
-pub use trainer::{Metrics, Outcome, TrainOptions, Trainer};
+pub use task::Outcome;
+pub use trainer::{Source, Trainer};

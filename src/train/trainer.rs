@@ -1,143 +1,134 @@
-//! The training loop.
+//! The trainer: a task, data, arguments.
 
-use super::console::{Epoch, Progress};
-use super::{History, Summary, curves, interrupt};
+use super::args::TrainingArguments;
+use super::callback::{Callback, Event, TrainerControl, TrainerState};
+use super::metrics::EvalPrediction;
+use super::task::{Layout, Outcome, types_of};
+use super::{History, Summary};
 use crate::data::{DataLoader, DataLoaderOptions, Dataset};
 use crate::error::{Error, Result};
 use crate::graph::TensorType;
 use crate::nn::Module;
-use crate::optim::{Adam, MinimizeOptions, Optimizer, Plateau, PlateauMode, Schedule};
-use crate::session::{Function, Mode, Pending, Session};
+use crate::optim::{Adam, MinimizeOptions, Optimizer, Plateau, Schedule};
+use crate::session::{Function, Mode, Session};
 use crate::tensor::{Tensor, Trace};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Instant;
-
-/// Points of the training curve in an epoch.
-const POINTS: usize = 20;
-
-/// How [`Trainer::fit`] trains.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrainOptions {
-    /// Passes over the training data; 3 by default.
-    pub epochs: usize,
-    /// Samples in a batch; 32 by default. The last batch of an epoch may be smaller.
-    pub batch_size: usize,
-    /// Samples in a batch of the evaluation; by default four times `batch_size`.
-    pub eval_batch_size: Option<usize>,
-    /// End after this many steps, in the middle of an epoch if need be; by default when the epochs end.
-    pub max_steps: Option<usize>,
-    /// Seed of the order of the samples; 0 by default.
-    pub seed: u64,
-    /// Where `model.safetensors`, `optimizer.safetensors`, `history.json` and `curves.svg` are written after each epoch;
-    /// by default nowhere. It is made where it does not exist.
-    pub output_dir: Option<PathBuf>,
-    /// What is shown meanwhile.
-    pub progress: Progress,
-}
-
-impl Default for TrainOptions {
-    fn default() -> Self {
-        Self {
-            epochs: 3,
-            batch_size: 32,
-            eval_batch_size: None,
-            max_steps: None,
-            seed: 0,
-            output_dir: None,
-            progress: Progress::Auto,
-        }
-    }
-}
-
-/// What a task computes for a batch.
-pub struct Outcome {
-    /// The mean loss of the batch's samples, `[]`.
-    pub loss: Tensor,
-    /// How many samples are predicted correctly, f32 `[]`, where that means something.
-    pub correct: Option<Tensor>,
-}
-
-/// Means over samples.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Metrics {
-    /// Mean loss.
-    pub loss: f64,
-    /// Share of samples that are predicted correctly, 0 to 1; `None` for tasks that do not count them.
-    pub accuracy: Option<f64>,
-}
+use std::sync::{Arc, Mutex, PoisonError};
 
 type Task<'a> = Arc<dyn Fn(&Trace, &[Tensor]) -> Outcome + Send + Sync + 'a>;
+type Metrics<'a> = Arc<dyn Fn(&EvalPrediction) -> Result<Vec<(String, f64)>> + Send + Sync + 'a>;
 
-/// Trains a model on data sets and evaluates it.
+/// Trains a model on data sets, evaluates it and predicts with it, as Hugging Face's `Trainer`.
 ///
 /// ```no_run
 /// # fn example(params: &wgrad::Params, model: impl wgrad::nn::Module, train: wgrad::data::TensorDataset,
 /// #     valid: wgrad::data::TensorDataset) -> wgrad::Result<()> {
-/// use wgrad::train::{TrainOptions, Trainer};
+/// use wgrad::train::{EarlyStopping, Trainer, TrainingArguments};
 /// let mut session = wgrad::Session::new(params)?;
-/// let options = TrainOptions { epochs: 5, output_dir: Some("runs/mine".into()), ..Default::default() };
-/// let mut trainer = Trainer::classifier(&mut session, &model, options);
+/// let args = TrainingArguments { num_train_epochs: 5.0, output_dir: Some("runs/mine".into()), ..Default::default() };
+/// let mut trainer = Trainer::classifier(&mut session, &model, args).callback(EarlyStopping::new(2));
 /// let history = trainer.fit(train, valid)?;
 /// println!("{:?}", history.last("val_accuracy"));
 /// # Ok(()) }
 /// ```
 pub struct Trainer<'a> {
-    session: &'a mut Session,
-    task: Task<'a>,
-    optimizer: Arc<dyn Optimizer + Send + Sync>,
-    minimize: MinimizeOptions,
-    pace: Pace,
-    options: TrainOptions,
-    train: Option<Function<'a>>,
-    eval: Option<Function<'a>>,
-    history: History,
+    pub(super) session: &'a mut Session,
+    pub(super) task: Task<'a>,
+    pub(super) optimizer: Option<Arc<dyn Optimizer + Send + Sync>>,
+    pub(super) minimize: MinimizeOptions,
+    pub(super) pace: Pace,
+    pub(super) args: TrainingArguments,
+    pub(super) compute_metrics: Option<Metrics<'a>>,
+    pub(super) train: Option<Compiled<'a>>,
+    /// Without and with predictions.
+    pub(super) eval: [Option<Compiled<'a>>; 2],
+    pub(super) history: History,
+    pub(super) state: TrainerState,
+    pub(super) control: TrainerControl,
+    pub(super) callbacks: Vec<Box<dyn Callback + 'a>>,
+    /// The model as a table, once a training has begun.
+    pub(super) table: Option<Summary>,
     /// Where the last good checkpoint is and when it was made.
-    kept: String,
+    pub(super) kept: String,
+}
+
+/// A function, and what it returns.
+pub(super) struct Compiled<'a> {
+    pub function: Function<'a>,
+    pub layout: Arc<Mutex<Layout>>,
 }
 
 /// How learning rates change.
-enum Pace {
+pub(super) enum Pace {
     Constant,
     PerStep(Schedule),
     PerEpoch(Schedule),
     Plateau(Plateau),
 }
 
-/// Sums over batches.
-#[derive(Default, Clone, Copy)]
-struct Sums {
-    samples: usize,
-    loss: f64,
-    correct: f64,
-    counted: bool,
+/// What a training or an evaluation takes its batches from: a [`Dataset`]; a [`DataLoader`], which has its own batch size
+/// and order; `()` for no held-out data.
+pub trait Source {
+    /// A loader of it.
+    ///
+    /// # Errors
+    /// Options that do not fit.
+    fn loader(self, options: DataLoaderOptions) -> Result<Option<DataLoader>>;
 }
 
-/// A step that was submitted.
-struct InFlight {
-    pending: Pending,
-    samples: usize,
-    step: u64,
-    learning_rate: f64,
+impl<D: Dataset + 'static> Source for D {
+    fn loader(self, options: DataLoaderOptions) -> Result<Option<DataLoader>> {
+        let batch_size = match options.shuffle {
+            true => options.batch_size,
+            false => options.batch_size.min(self.len()),
+        };
+        let options = DataLoaderOptions {
+            batch_size,
+            ..options
+        };
+        DataLoader::new(self, options).map(Some)
+    }
+}
+
+impl Source for DataLoader {
+    fn loader(self, _: DataLoaderOptions) -> Result<Option<DataLoader>> {
+        Ok(Some(self))
+    }
+}
+
+impl Source for &DataLoader {
+    fn loader(self, _: DataLoaderOptions) -> Result<Option<DataLoader>> {
+        Ok(Some(self.clone()))
+    }
+}
+
+impl Source for () {
+    fn loader(self, _: DataLoaderOptions) -> Result<Option<DataLoader>> {
+        Ok(None)
+    }
 }
 
 impl<'a> Trainer<'a> {
-    /// A trainer of `task`, which traces loss and metric of a batch, with Adam at its defaults.
+    /// A trainer of `task`, which traces the loss of a batch, with AdamW.
     pub fn new(
         session: &'a mut Session,
         task: impl Fn(&Trace, &[Tensor]) -> Outcome + Send + Sync + 'a,
-        options: TrainOptions,
+        args: TrainingArguments,
     ) -> Self {
         Self {
             session,
             task: Arc::new(task),
-            optimizer: Arc::new(Adam::new(1e-3)),
+            optimizer: None,
             minimize: MinimizeOptions::default(),
             pace: Pace::Constant,
-            options,
+            args,
+            compute_metrics: None,
             train: None,
-            eval: None,
+            eval: [None, None],
             history: History::default(),
+            state: TrainerState::default(),
+            control: TrainerControl::default(),
+            callbacks: Vec::new(),
+            table: None,
             kept: String::new(),
         }
     }
@@ -147,22 +138,22 @@ impl<'a> Trainer<'a> {
     pub fn classifier(
         session: &'a mut Session,
         model: &'a dyn Module,
-        options: TrainOptions,
+        args: TrainingArguments,
     ) -> Self {
         let task = |_: &Trace, batch: &[Tensor]| {
             let logits = model.forward(&batch[0]);
             let hits = logits.argmax(-1, false).eq(&batch[1]);
-            Outcome {
-                loss: logits.cross_entropy(&batch[1]),
-                correct: Some(hits.to_f32().sum(&[], false)),
-            }
+            Outcome::new(logits.cross_entropy(&batch[1]))
+                .correct(hits.to_f32().sum(&[], false))
+                .predictions(logits)
+                .label_ids(batch[1].clone())
         };
-        Self::new(session, task, options)
+        Self::new(session, task, args)
     }
 
-    /// This trainer with another optimizer.
+    /// This trainer with another optimizer, which has its own learning rate and weight decay.
     pub fn optimizer(mut self, optimizer: impl Optimizer + Send + Sync + 'static) -> Self {
-        self.optimizer = Arc::new(optimizer);
+        self.optimizer = Some(Arc::new(optimizer));
         self
     }
 
@@ -186,10 +177,26 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// This trainer with learning rates that fall where a metric of the held-out data no longer gets better: the loss
-    /// for [`PlateauMode::Min`], the accuracy for [`PlateauMode::Max`].
+    /// This trainer with learning rates that fall where a metric of evaluations no longer gets better: the loss for [`PlateauMode::Min`](crate::optim::PlateauMode::Min), the accuracy for
+    /// [`PlateauMode::Max`](crate::optim::PlateauMode::Max), unless `metric_for_best_model` names another.
     pub fn plateau(mut self, plateau: Plateau) -> Self {
         self.pace = Pace::Plateau(plateau);
+        self
+    }
+
+    /// This trainer with `callback`, after those that it has.
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// This trainer with metrics of all predictions of an evaluation, [`metrics::classification`](super::metrics::classification)
+    /// say; the task must give predictions and labels. They are logged with `eval_` in front of their names.
+    pub fn compute_metrics(
+        mut self,
+        metrics: impl Fn(&EvalPrediction) -> Result<Vec<(String, f64)>> + Send + Sync + 'a,
+    ) -> Self {
+        self.compute_metrics = Some(Arc::new(metrics));
         self
     }
 
@@ -203,422 +210,204 @@ impl<'a> Trainer<'a> {
         &self.history
     }
 
+    /// Where the last training was.
+    pub fn state(&self) -> &TrainerState {
+        &self.state
+    }
+
     /// The model as a table, for a batch of `train`: layers, output shapes, parameters, memory of the training step.
     ///
     /// # Errors
     /// As [`Trainer::fit`].
     pub fn summary(&mut self, train: &impl Dataset) -> Result<Summary> {
         self.loader_options().check(train.len())?;
-        let batch = train.batch(&(0..self.options.batch_size).collect::<Vec<_>>(), 0)?;
+        let batch = train.batch(&(0..self.args.train_batch_size).collect::<Vec<_>>(), 0)?;
         self.compile(&types_of(&batch))?;
-        Ok(Summary::new(self.session, self.train.as_ref()))
+        Ok(Summary::new(
+            self.session,
+            self.train.as_ref().map(|c| &c.function),
+        ))
     }
 
-    fn loader_options(&self) -> DataLoaderOptions {
+    pub(super) fn loader_options(&self) -> DataLoaderOptions {
         DataLoaderOptions {
-            batch_size: self.options.batch_size,
+            batch_size: self.args.train_batch_size,
             shuffle: true,
-            seed: self.options.seed,
+            seed: self.args.seed,
             ..Default::default()
         }
     }
 
-    fn compile(&mut self, inputs: &[TensorType]) -> Result<&mut Function<'a>> {
-        let (task, optimizer) = (self.task.clone(), self.optimizer.clone());
-        let options = self.minimize.clone();
-        if self.train.is_none() {
-            let body = move |g: &Trace, batch: &[Tensor]| {
-                let outcome = task(g, batch);
-                let made = g.minimize_with(&outcome.loss, optimizer.as_ref(), &options);
-                let outcome = Outcome {
-                    loss: match options.penalties.is_empty() {
-                        true => outcome.loss,
-                        false => outcome.loss.add(&made.penalty),
-                    },
-                    ..outcome
-                };
-                outcome.into_outputs()
-            };
-            self.train = Some(self.session.compile(Mode::Train, inputs, body)?);
+    pub(super) fn rule(&self) -> Arc<dyn Optimizer + Send + Sync> {
+        let adamw = || -> Arc<dyn Optimizer + Send + Sync> {
+            Arc::new(Adam {
+                weight_decay: self.args.weight_decay,
+                ..Adam::adamw(self.args.learning_rate)
+            })
+        };
+        self.optimizer.clone().unwrap_or_else(adamw)
+    }
+
+    /// What the arguments, the options and the callbacks ask of a step.
+    fn step_options(&mut self) -> Result<MinimizeOptions> {
+        let mut options = self.minimize.clone();
+        let steps = self.args.gradient_accumulation_steps;
+        if steps != 1 && options.micro_steps != 1 && steps != options.micro_steps {
+            return Err(Error::argument(format!(
+                "gradient_accumulation_steps {steps} and MinimizeOptions of {} micro_steps: set one of them",
+                options.micro_steps
+            )));
         }
-        self.train.as_mut().ok_or_else(missing)
+        options.micro_steps = options.micro_steps.max(steps);
+        if let Some(norm) = self.args.max_grad_norm {
+            if options.clip_norm.is_some_and(|n| n != norm) {
+                return Err(Error::argument(
+                    "max_grad_norm and MinimizeOptions with clip_norm: set one of them",
+                ));
+            }
+            options.clip_norm = Some(norm);
+        }
+        self.callbacks
+            .iter_mut()
+            .for_each(|c| c.configure(&mut options));
+        Ok(options)
     }
 
-    /// Train on `train` and evaluate on `valid` after each epoch. The files in `output_dir` are then those of the last
-    /// epoch.
-    ///
-    /// # Errors
-    /// Options or data that do not fit; [`Error::Diverged`] where a loss becomes NaN or infinite: what was written after
-    /// the last good epoch stays; [`Error::Interrupted`] after Ctrl-C, once the step is finished and the model saved.
-    pub fn fit(
+    pub(super) fn compile(&mut self, inputs: &[TensorType]) -> Result<()> {
+        if self.train.is_some() {
+            return Ok(());
+        }
+        let options = self.step_options()?;
+        self.args.gradient_accumulation_steps = options.micro_steps;
+        self.minimize = options.clone();
+        let (task, optimizer) = (self.task.clone(), self.rule());
+        let layout = Arc::<Mutex<Layout>>::default();
+        let seen = layout.clone();
+        let body = move |g: &Trace, batch: &[Tensor]| {
+            let outcome = task(g, batch);
+            let made = g.minimize_with(&outcome.loss, optimizer.as_ref(), &options);
+            let mut outputs = vec![match options.penalties.is_empty() {
+                true => outcome.loss,
+                false => outcome.loss.add(&made.penalty),
+            }];
+            let norm = options.clip_norm.map(|_| made.norm);
+            let of = Layout {
+                norm: norm.is_some(),
+                correct: outcome.correct.is_some(),
+                counted: outcome.counted.is_some(),
+                ..Default::default()
+            };
+            note(&seen, of);
+            outputs.extend(
+                norm.into_iter()
+                    .chain(outcome.correct)
+                    .chain(outcome.counted),
+            );
+            outputs
+        };
+        let function = self.session.compile(Mode::Train, inputs, body)?;
+        self.train = Some(Compiled { function, layout });
+        Ok(())
+    }
+
+    /// Compile the evaluation of a batch, with its predictions or without, unless it is.
+    pub(super) fn compile_eval(
         &mut self,
-        train: impl Dataset + 'static,
-        valid: impl Dataset + 'static,
-    ) -> Result<History> {
-        self.check_options()?;
-        let train = DataLoader::new(train, self.loader_options())?;
-        let valid = self.eval_loader(valid)?;
-        self.fit_loaders(&train, &valid)
+        inputs: &[TensorType],
+        predicts: bool,
+    ) -> Result<Compiled<'a>> {
+        if let Some(compiled) = self.eval[usize::from(predicts)].take() {
+            return Ok(compiled);
+        }
+        let task = self.task.clone();
+        let layout = Arc::<Mutex<Layout>>::default();
+        let seen = layout.clone();
+        let body = move |g: &Trace, batch: &[Tensor]| {
+            let outcome = task(g, batch);
+            let predictions = outcome.predictions.filter(|_| predicts);
+            let labels = outcome.label_ids.filter(|_| predicts);
+            let of = Layout {
+                norm: false,
+                correct: outcome.correct.is_some(),
+                counted: outcome.counted.is_some(),
+                predictions: predictions.is_some(),
+                label_ids: labels.is_some(),
+            };
+            note(&seen, of);
+            let numbers = outcome.correct.into_iter().chain(outcome.counted);
+            let arrays = predictions.into_iter().chain(labels);
+            std::iter::once(outcome.loss)
+                .chain(numbers)
+                .chain(arrays)
+                .collect()
+        };
+        let mode = match self.minimize.ema {
+            Some(_) if self.train.is_some() => Mode::EvalAverage,
+            _ => Mode::Eval,
+        };
+        let function = self.session.compile(mode, inputs, body)?;
+        Ok(Compiled { function, layout })
     }
 
-    fn check_options(&self) -> Result<()> {
-        if self.options.epochs == 0 {
-            return Err(Error::argument("a training of 0 epochs"));
+    /// Have every callback take note of an event.
+    pub(super) fn emit(
+        &mut self,
+        mut of: impl FnMut(&mut dyn Callback, &mut Event) -> Result<()>,
+    ) -> Result<()> {
+        let mut callbacks = std::mem::take(&mut self.callbacks);
+        let result = callbacks.iter_mut().try_for_each(|callback| {
+            let mut event = Event {
+                args: &self.args,
+                state: &self.state,
+                control: &mut self.control,
+                summary: self.table.as_ref(),
+                session: self.session,
+            };
+            of(callback.as_mut(), &mut event)
+        });
+        self.callbacks = callbacks;
+        result
+    }
+
+    /// Check what does not depend on data.
+    pub(super) fn check(&self) -> Result<()> {
+        self.args.check()?;
+        if let Some(optimizer) = &self.optimizer {
+            self.args.check_optimizer(optimizer.learning_rate())?;
         }
         match &self.pace {
-            Pace::Plateau(plateau) => plateau.check(),
-            _ => Ok(()),
+            Pace::Plateau(plateau) => plateau.check()?,
+            Pace::PerStep(_) | Pace::PerEpoch(_) => {}
+            Pace::Constant => return self.check_callbacks(),
         }
-    }
-
-    /// As [`Trainer::fit`], with batches that loaders make: of samples that a collate function pads, in the order of a
-    /// sampler, on several threads. `batch_size`, `eval_batch_size` and `seed` of the options are then those of the loaders.
-    ///
-    /// # Errors
-    /// As [`Trainer::fit`].
-    pub fn fit_loaders(&mut self, train: &DataLoader, valid: &DataLoader) -> Result<History> {
-        self.check_options()?;
-        self.compile(&types_of(&train.first()?))?;
-        if let Some(dir) = &self.options.output_dir {
-            std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
-        }
-        let guard = interrupt::Guard::new();
-        let max_steps = self.options.max_steps.unwrap_or(usize::MAX);
-        let mut steps = 0;
-        for epoch in 0..self.options.epochs {
-            let left = max_steps.saturating_sub(steps);
-            if left == 0 {
-                break;
-            }
-            steps += train.len().min(left);
-            self.epoch(epoch, train, left, valid, &guard)?;
-        }
-        Ok(self.history.clone())
-    }
-
-    fn epoch(
-        &mut self,
-        epoch: usize,
-        loader: &DataLoader,
-        max_steps: usize,
-        valid: &DataLoader,
-        guard: &interrupt::Guard,
-    ) -> Result<()> {
-        let total = loader.len().min(max_steps);
-        let start = Instant::now();
-        let (mut sums, mut point) = (Sums::default(), Sums::default());
-        let mut bar = Epoch::start(self.options.progress, epoch + 1, self.options.epochs, total);
-        let mut in_flight: Option<InFlight> = None;
-        let mut batches = loader.epoch(epoch as u64).take(total);
-        for done in 0.. {
-            // The next step is submitted before the last one is read.
-            let batch = batches.next().filter(|_| !guard.pressed()).transpose()?;
-            if batch.is_some() && done + 1 == total {
-                self.session.apply_next();
-            }
-            let next = batch.map(|b| self.submit(&b, epoch)).transpose()?;
-            let ended = next.is_none();
-            let Some(last) = std::mem::replace(&mut in_flight, next) else {
-                if ended {
-                    break;
-                }
-                continue;
-            };
-            let of_step = self.read(last)?;
-            sums.add(of_step);
-            point.add(of_step);
-            bar.step(done, || sums.progress(start.elapsed().as_secs_f64()));
-            if done % total.div_ceil(POINTS) == 0 || done == total {
-                let at = epoch as f64 + done as f64 / loader.len() as f64;
-                let row = std::mem::take(&mut point).means();
-                self.history
-                    .push_steps(&row.rows("loss", "accuracy", &[("epoch", at)]));
-            }
-        }
-        if guard.pressed() {
-            drop(bar);
-            return Err(self.interrupted());
-        }
-        let means = sums.means();
-        let seconds = start.elapsed().as_secs_f64();
-        let of_valid = self.evaluate_loader(valid)?;
-        self.check(of_valid.loss as f32, self.session.learning_rate())?;
-        let mut row = means.rows("loss", "accuracy", &[]);
-        row.extend(of_valid.rows("val_loss", "val_accuracy", &[]));
-        row.extend([
-            ("epoch", (epoch + 1) as f64),
-            ("epoch_time", seconds),
-            ("samples_per_second", sums.samples as f64 / seconds),
-            ("learning_rate", self.session.learning_rate()),
-            ("step", self.session.updates() as f64),
-        ]);
-        self.history.push_epoch(&row);
-        self.observe(&of_valid)?;
-        bar.end(&format!(
-            "{means}  held out: {of_valid}  {:.0} samples/s  {seconds:.1} s",
-            sums.samples as f64 / seconds
-        ));
-        if self.save()? {
-            self.kept = format!(
-                "; the last good checkpoint, after epoch {}, is {}",
-                epoch + 1,
-                self.path("model.safetensors").display()
-            );
-        }
-        Ok(())
-    }
-
-    /// Set the learning rates that the schedule gives for the next update.
-    fn set_rates(&mut self, epoch: usize) {
-        let (schedule, at) = match &self.pace {
-            Pace::PerStep(schedule) => (schedule, self.session.updates()),
-            Pace::PerEpoch(schedule) => (schedule, epoch as u64),
-            Pace::Constant | Pace::Plateau(_) => return,
+        let constant = TrainingArguments {
+            lr_scheduler_type: super::SchedulerType::Constant,
+            warmup_steps: 0.0,
+            ..self.args.clone()
         };
-        for (group, base) in self.minimize.rates(self.optimizer.as_ref()) {
-            self.session
-                .set_learning_rate_of(group, schedule.at(at, base));
+        if constant != self.args {
+            return Err(Error::argument(
+                "lr_scheduler_type or warmup_steps, and a schedule or plateau: set one of them",
+            ));
         }
+        self.check_callbacks()
     }
 
-    /// Reduce the learning rates where held-out data ask for it.
-    fn observe(&mut self, valid: &Metrics) -> Result<()> {
-        let Pace::Plateau(plateau) = &mut self.pace else {
-            return Ok(());
-        };
-        let metric = match plateau.mode {
-            PlateauMode::Min => valid.loss,
-            PlateauMode::Max => valid.accuracy.ok_or_else(|| {
-                Error::argument(
-                    "a plateau of PlateauMode::Max watches an accuracy: the task counts none",
-                )
-            })?,
-        };
-        if plateau.observe(metric) {
-            for (group, rate) in self.session.rates() {
-                self.session
-                    .set_learning_rate_of(group, plateau.reduced(rate));
-            }
-        }
-        Ok(())
+    fn check_callbacks(&self) -> Result<()> {
+        self.callbacks.iter().try_for_each(|c| c.check(&self.args))
     }
+}
 
-    fn submit(&mut self, batch: &[crate::Array], epoch: usize) -> Result<InFlight> {
-        self.set_rates(epoch);
-        let inputs: Vec<&crate::Array> = batch.iter().collect();
-        let function = self.train.as_mut().ok_or_else(missing)?;
-        Ok(InFlight {
-            step: self.session.updates(),
-            learning_rate: self.session.learning_rate(),
-            pending: self.session.submit(function, &inputs)?,
-            samples: samples(batch),
-        })
-    }
-
-    fn read(&mut self, step: InFlight) -> Result<Sums> {
-        let values = self.session.read(step.pending)?;
-        let sums = Sums::of(step.samples, &values);
-        let loss = values.first().map_or(f32::NAN, crate::Array::item);
-        if loss.is_finite() {
-            return Ok(sums);
-        }
-        Err(self.diverged(step.step, loss, step.learning_rate))
-    }
-
-    fn check(&self, loss: f32, learning_rate: f64) -> Result<()> {
-        if loss.is_finite() {
-            return Ok(());
-        }
-        Err(self.diverged(self.session.updates(), loss, learning_rate))
-    }
-
-    fn diverged(&self, step: u64, loss: f32, learning_rate: f64) -> Error {
-        Error::Diverged {
-            step,
-            learning_rate,
-            loss,
-            kept: self.kept.clone(),
-        }
-    }
-
-    /// Means of loss and metric over `data`.
-    ///
-    /// # Errors
-    /// Data that do not fit; the device's failures.
-    pub fn evaluate(&mut self, data: impl Dataset + 'static) -> Result<Metrics> {
-        let loader = self.eval_loader(data)?;
-        self.evaluate_loader(&loader)
-    }
-
-    fn eval_loader(&self, data: impl Dataset + 'static) -> Result<DataLoader> {
-        let wanted = self.options.eval_batch_size;
-        let batch_size = wanted.unwrap_or(4 * self.options.batch_size);
-        let options = DataLoaderOptions {
-            batch_size: batch_size.min(data.len()),
-            ..Default::default()
-        };
-        DataLoader::new(data, options)
-    }
-
-    /// As [`Trainer::evaluate`], with the batches of a loader.
-    ///
-    /// # Errors
-    /// As [`Trainer::evaluate`].
-    pub fn evaluate_loader(&mut self, loader: &DataLoader) -> Result<Metrics> {
-        let mut function = match self.eval.take() {
-            Some(function) => function,
-            None => {
-                let task = self.task.clone();
-                let types = types_of(&loader.first()?);
-                let body = move |g: &Trace, batch: &[Tensor]| task(g, batch).into_outputs();
-                let mode = match self.minimize.ema {
-                    Some(_) if self.train.is_some() => Mode::EvalAverage,
-                    _ => Mode::Eval,
-                };
-                self.session.compile(mode, &types, body)?
-            }
-        };
-        let mut sums = Sums::default();
-        let mut in_flight: Option<(usize, Pending)> = None;
-        let mut batches = loader.epoch(0);
-        loop {
-            let next = match batches.next().transpose()? {
-                Some(batch) => {
-                    let inputs: Vec<&crate::Array> = batch.iter().collect();
-                    let pending = self.session.submit(&mut function, &inputs)?;
-                    Some((samples(&batch), pending))
-                }
-                None => None,
-            };
-            let ended = next.is_none();
-            if let Some((n, pending)) = std::mem::replace(&mut in_flight, next) {
-                sums.add(Sums::of(n, &self.session.read(pending)?));
-            }
-            if ended {
-                break;
-            }
-        }
-        self.eval = Some(function);
-        Ok(sums.means())
-    }
-
-    /// Save, and say where.
-    fn interrupted(&mut self) -> Error {
-        let step = self.session.updates();
-        match self.save() {
-            Ok(true) => Error::Interrupted {
-                step,
-                kept: format!(
-                    "the model is saved in {}",
-                    self.path("model.safetensors").display()
-                ),
-            },
-            Ok(false) => Error::Interrupted {
-                step,
-                kept: "nothing is saved: there is no output_dir".into(),
-            },
-            Err(error) => error,
-        }
-    }
-
-    /// Write the files of `output_dir`, if there is one.
-    fn save(&mut self) -> Result<bool> {
-        if self.options.output_dir.is_none() {
-            return Ok(false);
-        }
-        self.session.save(self.path("model.safetensors"))?;
-        self.session
-            .save_optimizer(self.path("optimizer.safetensors"))?;
-        self.history.save(self.path("history.json"))?;
-        curves::save(&self.history, &self.path("curves.svg"))?;
-        Ok(true)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        let dir = self.options.output_dir.as_deref();
-        dir.unwrap_or(Path::new("")).join(name)
-    }
+fn note(layout: &Mutex<Layout>, of: Layout) {
+    *layout.lock().unwrap_or_else(PoisonError::into_inner) = of;
 }
 
 impl Drop for Trainer<'_> {
     /// The session forgets the plans.
     fn drop(&mut self) {
-        let functions = self.train.take().into_iter().chain(self.eval.take());
-        functions.for_each(|f| self.session.forget(f));
+        let [plain, predicting] = &mut self.eval;
+        let functions = [self.train.take(), plain.take(), predicting.take()];
+        let functions = functions.into_iter().flatten();
+        functions.for_each(|c| self.session.forget(c.function));
     }
-}
-
-impl Outcome {
-    fn into_outputs(self) -> Vec<Tensor> {
-        std::iter::once(self.loss).chain(self.correct).collect()
-    }
-}
-
-impl Sums {
-    fn of(samples: usize, values: &[crate::Array]) -> Self {
-        let value = |i: usize| values.get(i).map(|v| f64::from(v.item()));
-        Self {
-            samples,
-            loss: value(0).unwrap_or(f64::NAN) * samples as f64,
-            correct: value(1).unwrap_or(0.0),
-            counted: value(1).is_some(),
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.samples += other.samples;
-        self.loss += other.loss;
-        self.correct += other.correct;
-        self.counted |= other.counted;
-    }
-
-    fn means(&self) -> Metrics {
-        let n = self.samples as f64;
-        Metrics {
-            loss: self.loss / n,
-            accuracy: self.counted.then_some(self.correct / n),
-        }
-    }
-
-    fn progress(&self, seconds: f64) -> String {
-        let rate = self.samples as f64 / seconds;
-        format!("{}  {rate:.0} samples/s", self.means())
-    }
-}
-
-impl Metrics {
-    fn rows(
-        &self,
-        loss: &'static str,
-        accuracy: &'static str,
-        more: &[(&'static str, f64)],
-    ) -> Vec<(&'static str, f64)> {
-        let mut rows = vec![(loss, self.loss)];
-        rows.extend(self.accuracy.map(|a| (accuracy, a)));
-        rows.extend(more);
-        rows
-    }
-}
-
-impl std::fmt::Display for Metrics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "loss {:.4}", self.loss)?;
-        self.accuracy
-            .map_or(Ok(()), |a| write!(f, "  accuracy {:.2} %", 100.0 * a))
-    }
-}
-
-fn types_of(batch: &[crate::Array]) -> Vec<TensorType> {
-    batch.iter().map(TensorType::of).collect()
-}
-
-fn samples(batch: &[crate::Array]) -> usize {
-    batch
-        .first()
-        .and_then(|a| a.shape().first().copied())
-        .unwrap_or(0)
-}
-
-fn missing() -> Error {
-    Error::argument("the training function is not compiled")
 }

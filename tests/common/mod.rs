@@ -4,7 +4,7 @@
 use wgrad::data::{Dataset, ImageDataset, Subset};
 use wgrad::device::{DeviceKind, DeviceOptions};
 use wgrad::nn::{Conv2d, Linear, Module};
-use wgrad::train::{Progress, TrainOptions};
+use wgrad::train::{Progress, TrainingArguments};
 use wgrad::{Array, Params, Session, Tensor};
 
 /// A session on `WGRAD_DEVICE`, by default the CPU.
@@ -57,9 +57,9 @@ pub fn digits(start: usize, n: usize) -> Subset<ImageDataset> {
     all.subset(start..start + n).unwrap()
 }
 
-pub fn options(epochs: usize) -> TrainOptions {
-    TrainOptions {
-        epochs,
+pub fn arguments(epochs: usize) -> TrainingArguments {
+    TrainingArguments {
+        num_train_epochs: epochs as f64,
         progress: Progress::Silent,
         ..Default::default()
     }

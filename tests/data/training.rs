@@ -6,7 +6,7 @@ use wgrad::data::{DataLoader, DataLoaderOptions, Sample, WeightedRandomSampler};
 use wgrad::device::{DeviceKind, DeviceOptions};
 use wgrad::nn::{Embedding, Linear, Module};
 use wgrad::train::metrics::{ConfusionMatrix, EvalPrediction};
-use wgrad::train::{Progress, TrainOptions, Trainer};
+use wgrad::train::{Progress, Trainer, TrainingArguments};
 use wgrad::{Array, Result};
 use wgrad::{Mode, Params, Session, Tensor, TensorType};
 
@@ -79,16 +79,19 @@ fn learns_texts_that_are_padded_and_balanced() {
         ..DeviceOptions::default()
     };
     let mut session = Session::with_options(&params, &device).unwrap();
-    let options = TrainOptions {
-        epochs: 12,
+    let args = TrainingArguments {
+        num_train_epochs: 12.0,
         progress: Progress::Silent,
-        ..TrainOptions::default()
+        ..TrainingArguments::default()
     };
     let mut trainer =
-        Trainer::classifier(&mut session, &model, options).optimizer(wgrad::optim::Adam::new(0.03));
-    let history = trainer.fit_loaders(&train, &valid).unwrap();
+        Trainer::classifier(&mut session, &model, args).optimizer(wgrad::optim::Adam::new(0.03));
+    let history = trainer.fit(&train, &valid).unwrap();
     assert_eq!(history.last("val_accuracy"), Some(1.0));
-    assert_eq!(trainer.evaluate_loader(&valid).unwrap().accuracy, Some(1.0));
+    assert_eq!(
+        trainer.evaluate(&valid).unwrap().get("eval_accuracy"),
+        Some(1.0)
+    );
     drop(trainer);
 
     let types = [TensorType::i32([12, 7])];

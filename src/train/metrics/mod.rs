@@ -99,7 +99,7 @@ fn named(rows: &[(&str, f64)]) -> Vec<(String, f64)> {
     owned.collect()
 }
 
-fn join(arrays: &[&Array], what: &str) -> Result<Array> {
+pub(super) fn join(arrays: &[&Array], what: &str) -> Result<Array> {
     let Some(first) = arrays.first() else {
         return Err(Error::argument(format!("{what} of no batches")));
     };

@@ -1,0 +1,171 @@
+//! The end of a training that no longer gets better.
+
+use super::super::callback::{Callback, Event};
+use super::super::{Logs, TrainingArguments};
+use super::Monitor;
+use crate::array::Array;
+use crate::error::{Error, Result};
+use crate::weights::{self, Reader};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The best weights, in a checkpoint.
+const WEIGHTS: &str = "early_stopping.safetensors";
+
+/// Ends the training when a metric of evaluations has not become better for a while, as Keras's `EarlyStopping`, counted
+/// by evaluations.
+#[derive(Debug, Clone)]
+pub struct EarlyStopping {
+    monitor: Monitor,
+    patience: usize,
+    min_delta: f64,
+    baseline: Option<f64>,
+    start_from: usize,
+    restore_best_weights: bool,
+    seen: Counts,
+    weights: Vec<(String, Array)>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Counts {
+    evaluations: usize,
+    waited: usize,
+    best: Option<f64>,
+}
+
+impl EarlyStopping {
+    /// One that looks at `eval_loss`: `patience` evaluations in a row that are no better end the training. 0 is as 1.
+    pub fn new(patience: usize) -> Self {
+        Self {
+            monitor: Monitor::new("loss"),
+            patience,
+            min_delta: 0.0,
+            baseline: None,
+            start_from: 0,
+            restore_best_weights: false,
+            seen: Counts::default(),
+            weights: Vec::new(),
+        }
+    }
+
+    /// With another metric: `accuracy`, `eval_f1`. Larger values are better unless its name ends in `loss`, `error`,
+    /// `perplexity`, `mae` or `mse`.
+    pub fn monitor(mut self, metric: &str) -> Self {
+        self.monitor = Monitor::new(metric);
+        self
+    }
+
+    /// With larger or smaller values being better, whatever the metric's name.
+    pub fn greater_is_better(mut self, larger: bool) -> Self {
+        self.monitor.larger = larger;
+        self
+    }
+
+    /// A value counts as better only by more than this; 0 by default.
+    pub fn min_delta(mut self, delta: f64) -> Self {
+        self.min_delta = delta;
+        self
+    }
+
+    /// Evaluations that are no better than this count towards the patience even where they are the best so far; by
+    /// default there is none.
+    pub fn baseline(mut self, value: f64) -> Self {
+        self.baseline = Some(value);
+        self
+    }
+
+    /// Evaluations at the start that are passed over; 0 by default.
+    pub fn start_from(mut self, evaluations: usize) -> Self {
+        self.start_from = evaluations;
+        self
+    }
+
+    /// Whether the model has the weights of the best evaluation at the end; false by default.
+    pub fn restore_best_weights(mut self, restore: bool) -> Self {
+        self.restore_best_weights = restore;
+        self
+    }
+}
+
+impl Callback for EarlyStopping {
+    fn name(&self) -> &'static str {
+        "early_stopping"
+    }
+
+    fn monitors(&self) -> Option<String> {
+        Some(self.monitor.name.clone())
+    }
+
+    fn check(&self, args: &TrainingArguments) -> Result<()> {
+        if self.min_delta.is_nan() || self.min_delta < 0.0 {
+            let delta = self.min_delta;
+            return Err(Error::argument(format!(
+                "EarlyStopping: min_delta {delta}: takes 0 or more"
+            )));
+        }
+        if self.restore_best_weights && args.load_best_model_at_end {
+            return Err(Error::argument(
+                "EarlyStopping with restore_best_weights, and load_best_model_at_end: set one of them",
+            ));
+        }
+        self.monitor.check("EarlyStopping", args)
+    }
+
+    fn on_train_begin(&mut self, event: &mut Event) -> Result<()> {
+        if event.state.global_step == 0 {
+            (self.seen, self.weights) = (Counts::default(), Vec::new());
+        }
+        Ok(())
+    }
+
+    fn on_evaluate(&mut self, event: &mut Event, metrics: &Logs) -> Result<()> {
+        let seen = &mut self.seen;
+        seen.evaluations += 1;
+        if seen.evaluations <= self.start_from {
+            return Ok(());
+        }
+        let value = metrics.get(&self.monitor.name).unwrap_or(f64::NAN);
+        seen.waited += 1;
+        if !self.monitor.better(value, seen.best, self.min_delta) {
+            event.control.should_training_stop |= seen.waited >= self.patience;
+            return Ok(());
+        }
+        seen.best = Some(value);
+        // What is better than before, but not than the baseline, still counts as waiting.
+        let above = |baseline| self.monitor.better(value, Some(baseline), self.min_delta);
+        if self.baseline.is_none_or(above) {
+            seen.waited = 0;
+        }
+        if self.restore_best_weights {
+            let states = event.session.params().root().list();
+            let values = event.session.get_all(&states)?;
+            let names = states.iter().map(|s| s.path.to_string());
+            self.weights = names.zip(values).collect();
+        }
+        Ok(())
+    }
+
+    fn on_train_end(&mut self, event: &mut Event) -> Result<()> {
+        let mut weights = self.weights.iter();
+        weights.try_for_each(|(path, value)| event.session.set(path, value))
+    }
+
+    fn state(&mut self, folder: &Path) -> Result<Option<serde_json::Value>> {
+        if !self.weights.is_empty() {
+            weights::write(&folder.join(WEIGHTS), &self.weights, &BTreeMap::new())?;
+        }
+        Ok(serde_json::to_value(self.seen).ok())
+    }
+
+    fn load_state(&mut self, state: &serde_json::Value, folder: &Path) -> Result<()> {
+        self.seen = Counts::deserialize(state)
+            .map_err(|e| Error::file(folder, None, format!("early_stopping: {e}")))?;
+        let path = folder.join(WEIGHTS);
+        self.weights = Vec::new();
+        if self.restore_best_weights && path.exists() {
+            self.weights = Reader::open(path)?.read_all()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! Folders `checkpoint-N`: written whole or not at all, checked before they are read.
+
+use super::callback::TrainerState;
+use super::history::History;
+use super::run::Position;
+use crate::atomic::{sync_directory, write_atomic};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+const PREFIX: &str = "checkpoint-";
+const VERSION: u32 = 1;
+/// Weights and buffers.
+pub(super) const MODEL: &str = "model.safetensors";
+/// What optimizers keep.
+pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
+/// Everything else.
+const STATE: &str = "trainer_state.json";
+
+/// What `trainer_state.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Saved {
+    version: u32,
+    #[serde(flatten)]
+    pub state: TrainerState,
+    pub position: Position,
+    pub data: DataState,
+    /// Best metric, metrics without improvement, metrics to pass over.
+    pub plateau: Option<(Option<f64>, u64, u64)>,
+    pub callbacks: BTreeMap<String, serde_json::Value>,
+    pub history: History,
+    /// Sizes and CRC-32 of the other files.
+    files: BTreeMap<String, (u64, u32)>,
+}
+
+/// What the order of the data depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DataState {
+    pub seed: u64,
+    pub samples: usize,
+    pub batch_size: usize,
+    pub gradient_accumulation_steps: usize,
+}
+
+impl Saved {
+    pub fn new(state: TrainerState, position: Position, data: DataState, history: History) -> Self {
+        Self {
+            version: VERSION,
+            state,
+            position,
+            data,
+            plateau: None,
+            callbacks: BTreeMap::new(),
+            history,
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// Refuse to go on with other data.
+    pub fn check(&self, folder: &Path, data: DataState) -> Result<()> {
+        let (was, is) = (self.data, data);
+        for (name, was, is) in [
+            ("seed", was.seed, is.seed),
+            ("a training set of", was.samples as u64, is.samples as u64),
+            (
+                "train_batch_size",
+                was.batch_size as u64,
+                is.batch_size as u64,
+            ),
+            (
+                "gradient_accumulation_steps",
+                was.gradient_accumulation_steps as u64,
+                is.gradient_accumulation_steps as u64,
+            ),
+        ] {
+            if was != is {
+                let unit = if name.ends_with("of") { " samples" } else { "" };
+                return Err(Error::argument(format!(
+                    "{}: made with {name} {was}{unit}, this training has {is}: it cannot go on in the middle of an epoch",
+                    folder.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The folder of the checkpoint after `step` updates.
+pub(super) fn folder(output: &Path, step: u64) -> PathBuf {
+    output.join(format!("{PREFIX}{step}"))
+}
+
+/// The checkpoints in a folder with their steps, oldest first.
+pub(super) fn list(output: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for (name, path) in entries(output)? {
+        let step = name.strip_prefix(PREFIX).and_then(|n| n.parse().ok());
+        if let Some(step) = step.filter(|_| path.is_dir()) {
+            found.push((step, path));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let listed = match fs::read_dir(folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.map_err(|e| Error::io(folder, e))?,
+    };
+    let mut all = Vec::new();
+    for entry in listed {
+        let entry = entry.map_err(|e| Error::io(folder, e))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        all.push((name, entry.path()));
+    }
+    Ok(all)
+}
+
+/// Remove what processes that were killed have left half-written.
+pub(super) fn sweep(output: &Path) -> Result<()> {
+    let ours = [
+        PREFIX,
+        "history.json.",
+        "curves.svg.",
+        "report.html.",
+        "model.safetensors.",
+    ];
+    for (name, path) in entries(output)? {
+        let hidden = name.strip_prefix('.').filter(|n| n.ends_with(".tmp"));
+        if !hidden.is_some_and(|n| ours.iter().any(|start| n.starts_with(start))) {
+            continue;
+        }
+        if path.is_dir() {
+            remove(&path)?;
+        } else {
+            fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(folder, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Remove checkpoints of `output`.
+pub(super) fn remove_all(output: &Path) -> Result<()> {
+    list(output)?.iter().try_for_each(|(_, path)| discard(path))
+}
+
+/// Remove a checkpoint: renamed first, so that none is there in part.
+fn discard(folder: &Path) -> Result<()> {
+    let hidden = beside(folder, "old");
+    remove(&hidden)?;
+    fs::rename(folder, &hidden).map_err(|e| Error::io(folder, e))?;
+    remove(&hidden)
+}
+
+fn beside(folder: &Path, what: &str) -> PathBuf {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    folder.with_file_name(format!(".{name}.{}-{what}.tmp", std::process::id()))
+}
+
+/// Write the checkpoint `folder`: `fill` writes its files into another folder, which is synced and then renamed.
+pub(super) fn write(folder: &Path, fill: impl FnOnce(&Path) -> Result<Saved>) -> Result<()> {
+    let temporary = beside(folder, "new");
+    remove(&temporary)?;
+    fs::create_dir_all(&temporary).map_err(|e| Error::io(&temporary, e))?;
+    let written = (|| {
+        let mut saved = fill(&temporary)?;
+        for (name, path) in entries(&temporary)? {
+            saved.files.insert(name, sum(&path)?);
+        }
+        let mut json = serde_json::to_vec_pretty(&saved)
+            .map_err(|e| Error::argument(format!("a state that is no JSON: {e}")))?;
+        json.push(b'\n');
+        write_atomic(temporary.join(STATE), &json)?;
+        if folder.exists() {
+            discard(folder)?;
+        }
+        fs::rename(&temporary, folder).map_err(|e| Error::io(folder, e))?;
+        let parent = folder.parent().unwrap_or(Path::new("."));
+        sync_directory(parent).map_err(|e| Error::io(parent, e))
+    })();
+    if written.is_err() {
+        // The first error counts.
+        let _ = remove(&temporary);
+    }
+    written
+}
+
+/// Size and CRC-32 of a file.
+fn sum(path: &Path) -> Result<(u64, u32)> {
+    let io = |e| Error::io(path, e);
+    let mut file = std::io::BufReader::with_capacity(1 << 20, fs::File::open(path).map_err(io)?);
+    let mut crc = flate2::CrcWriter::new(std::io::sink());
+    let size = std::io::copy(&mut file, &mut crc).map_err(io)?;
+    Ok((size, crc.crc().sum()))
+}
+
+/// The state of a checkpoint, all of whose files are what was written.
+pub(super) fn read(folder: &Path) -> Result<Saved> {
+    let path = folder.join(STATE);
+    let json = fs::read(&path).map_err(|e| Error::io(&path, e))?;
+    let saved: Saved = serde_json::from_slice(&json)
+        .map_err(|e| Error::file(&path, None, format!("not the state of a training: {e}")))?;
+    if saved.version != VERSION {
+        let message = format!("version {}: this reads {VERSION}", saved.version);
+        return Err(Error::file(&path, None, message));
+    }
+    for (name, (size, crc)) in &saved.files {
+        let path = folder.join(name);
+        let (found, found_crc) = sum(&path)?;
+        if found != *size {
+            let message = format!("{found} bytes: {size} were written");
+            return Err(Error::file(&path, None, message));
+        }
+        if found_crc != *crc {
+            let message = format!("CRC-32 {found_crc:08x}: {crc:08x} was written");
+            return Err(Error::file(&path, None, message));
+        }
+    }
+    Ok(saved)
+}
+
+/// The state of the newest checkpoint in `output`. One that is broken is an error that offers the one before.
+pub(super) fn newest(output: &Path) -> Result<Option<(PathBuf, Saved)>> {
+    let mut all = list(output)?;
+    let Some((_, last)) = all.pop() else {
+        return Ok(None);
+    };
+    let fault = match read(&last) {
+        Ok(saved) => return Ok(Some((last, saved))),
+        Err(fault) => fault,
+    };
+    let whole = all.iter().rev().find(|(_, path)| read(path).is_ok());
+    let offer = match whole {
+        Some((_, path)) => format!(
+            "{} before it is whole: go on from there with Resume::From, or remove the broken one",
+            path.display()
+        ),
+        None => "there is no other: remove it to begin anew".to_owned(),
+    };
+    Err(Error::file(
+        &last,
+        None,
+        format!("this checkpoint is broken ({fault}); {offer}"),
+    ))
+}
+
+/// Remove the oldest checkpoints in `output` until `limit` are left, but neither the newest nor `best`.
+pub(super) fn prune(output: &Path, limit: usize, best: Option<&Path>) -> Result<()> {
+    let all = list(output)?;
+    let newest = all.last().map(|(_, path)| path.clone());
+    let stays = |path: &PathBuf| Some(path) == newest.as_ref() || best == Some(path);
+    let excess = all.len().saturating_sub(limit);
+    let old = all.iter().map(|(_, path)| path).filter(|p| !stays(p));
+    old.take(excess).try_for_each(|path| discard(path))
+}
