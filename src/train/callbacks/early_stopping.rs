@@ -153,7 +153,7 @@ impl Callback for EarlyStopping {
 
     fn state(&mut self, folder: &Path) -> Result<Option<serde_json::Value>> {
         if !self.weights.is_empty() {
-            weights::write(&folder.join(WEIGHTS), &self.weights, &BTreeMap::new())?;
+            weights::write(folder.join(WEIGHTS), &self.weights, &BTreeMap::new())?;
         }
         Ok(serde_json::to_value(self.seen).ok())
     }

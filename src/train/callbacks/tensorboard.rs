@@ -118,12 +118,12 @@ const BUCKETS: usize = 30;
 struct Value(Message);
 
 impl Value {
-    fn new(tag: &str) -> Message {
+    fn tagged(tag: &str) -> Message {
         Message::default().bytes(1, tag.as_bytes())
     }
 
     fn scalar(tag: &str, x: f64) -> Self {
-        Self(Self::new(tag).float(2, x as f32))
+        Self(Self::tagged(tag).float(2, x as f32))
     }
 
     /// A histogram of the finite ones of `values`, in buckets of the same width.
@@ -149,7 +149,7 @@ impl Value {
             .double(5, finite().map(|x| x * x).sum())
             .doubles(6, &limits)
             .doubles(7, &counts);
-        Self(Self::new(tag).message(5, &histogram))
+        Self(Self::tagged(tag).message(5, &histogram))
     }
 
     fn text(tag: &str, text: &str) -> Self {
@@ -162,7 +162,7 @@ impl Value {
         let plugin = Message::default().bytes(1, b"text");
         let metadata = Message::default().message(1, &plugin);
         let tag = format!("{tag}/text_summary");
-        let value = Self::new(&tag).message(8, &tensor);
+        let value = Self::tagged(&tag).message(8, &tensor);
         Self(value.message(9, &metadata))
     }
 }
