@@ -43,7 +43,8 @@ fn sizes_that_do_not_fit_are_refused_before_anything_is_written() {
 #[test]
 fn arguments_that_cannot_work_are_refused() {
     let run = "runs/of/none";
-    let cases: &[(fn(&mut TrainingArguments), &str)] = &[
+    type Change = fn(&mut TrainingArguments);
+    let cases: &[(Change, &str)] = &[
         (
             |a| a.num_train_epochs = 0.0,
             "num_train_epochs 0: takes more than 0",
