@@ -130,7 +130,7 @@ fn bad_input_is_refused_in_one_sentence_and_leaves_nothing() {
             &small,
             &out,
             &["--batch-size", "0"],
-            "train_batch_size 0: takes 1 or more",
+            "batch_size 0: takes 1 or more",
         ),
         (&counts, &out, b, "20 images, but 21 labels in "),
         (&labels, &out, b, "label"),
