@@ -51,7 +51,9 @@ impl DataLoaderOptions {
             return Err(Error::argument("a DataLoader of an empty data set"));
         }
         if batch_size == 0 {
-            return Err(Error::argument("a DataLoader with batch_size 0: takes 1 or more"));
+            return Err(Error::argument(
+                "a DataLoader with batch_size 0: takes 1 or more",
+            ));
         }
         if self.prefetch_factor == 0 {
             return Err(Error::argument(
@@ -441,7 +443,10 @@ mod tests {
                 .to_string()
         };
         assert_eq!(error(0, 1), "a DataLoader of an empty data set");
-        assert_eq!(error(3, 0), "a DataLoader with batch_size 0: takes 1 or more");
+        assert_eq!(
+            error(3, 0),
+            "a DataLoader with batch_size 0: takes 1 or more"
+        );
         assert_eq!(error(3, 4), "a DataLoader with batch_size 4 of 3 samples");
         let still = DataLoaderOptions {
             prefetch_factor: 0,

@@ -212,10 +212,12 @@ impl OpDef for MaxPoolGrad {
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let (grad, x) = (&io.inputs[0].shape, &io.outputs[0].shape);
         let source = include_str!("../../shaders/max_pool_grad.wgsl");
-        let d = self
-            .windows
-            .geometry(&x[2..], &grad[2..])
-            .launch("max_pool_grad", source, x.numel(), false, caps)
+        let geometry = self.windows.geometry(&x[2..], &grad[2..]);
+        let tiled = geometry.covers();
+        let tasks = if tiled { grad.numel() } else { x.numel() };
+        let d = geometry
+            .launch("max_pool_grad", source, tasks, false, caps)
+            .constant("TILED", u32::from(tiled))
             .read(Buf::Input(0))
             .read(Buf::Input(1));
         kernel(io, d, "max_pool_grad")

@@ -142,6 +142,17 @@ impl Geometry {
             && 2 * w.output[2] <= w.input[2]
     }
 
+    /// Whether the windows lie side by side and leave no element out.
+    pub fn covers(&self) -> bool {
+        let w = &self.window;
+        let along = |d: usize| {
+            w.kernel[d] == w.stride[d]
+                && w.padding[d] == 0
+                && w.output[d] * w.stride[d] == w.input[d]
+        };
+        !self.adaptive && w.dilation == [1; 3] && (0..3).all(along)
+    }
+
     /// An error where a window is too large for one thread.
     pub fn check(&self, name: &str, caps: &Caps) -> Result<(), Error> {
         let w = &self.window;
