@@ -1,10 +1,12 @@
 //! What the examples share: options of the command line, and where data are.
 #![allow(dead_code, reason = "each example uses a part of it")]
 
+pub mod chars;
 pub mod text;
 
 use clap::{Parser, ValueEnum};
 use std::path::{Path, PathBuf};
+use wgrad::data::{Dataset, ImageDataset, Subset};
 use wgrad::device::{DeviceKind, DeviceOptions};
 use wgrad::train::{History, IntervalStrategy, Outcome, SaveStrategy, TrainingArguments};
 use wgrad::{Params, Session, Tensor};
@@ -143,4 +145,28 @@ pub fn closing(history: &History, args: &TrainingArguments) {
     if let Some(dir) = &args.output_dir {
         println!("model, curves and report: {}", dir.display());
     }
+}
+
+/// MNIST's digits with `padding` pixels on each side, to train on and held out.
+pub fn digits(
+    options: &Options,
+    padding: usize,
+) -> wgrad::Result<(Subset<ImageDataset>, Subset<ImageDataset>)> {
+    let dir = options.folder("mnist");
+    let open = |train| {
+        let digits = ImageDataset::mnist(&dir, train)?.pad(padding);
+        digits.normalize(&[0.1307], &[0.3081])
+    };
+    let test = open(false)?;
+    // The repository has the test file alone.
+    let (train, n, first) = match options.data {
+        Some(_) => (open(true)?, 60_000, 0),
+        None => (test.clone(), 8_000, 8_000),
+    };
+    let n = n.min(train.len());
+    let end = options.size(test.len(), first + 200);
+    Ok((
+        train.subset(0..options.size(n, 500))?,
+        test.subset(first..end)?,
+    ))
 }
