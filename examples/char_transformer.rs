@@ -94,8 +94,7 @@ fn main() -> anyhow::Result<()> {
     let task = |_: &_, batch: &[Tensor]| {
         common::chars::next_character(&model.forward(&batch[0]), &batch[1])
     };
-    let mut trainer = Trainer::new(&mut session, task, args.clone());
-    let history = trainer.fit(train, held_out)?;
+    let history = Trainer::new(&mut session, task, args.clone()).fit(train, held_out)?;
     common::closing(&history, &args);
 
     let n = options.size(400, 20);

@@ -8,7 +8,7 @@ mod common;
 use clap::Parser;
 use wgrad::data::{CsvOptions, Encoder, Features, Fill, SplitOptions, Table, TensorDataset};
 use wgrad::nn::{Linear, Module, Relu, Sequential};
-use wgrad::ops::Reduction;
+use wgrad::ops::reduction::Reduction;
 use wgrad::train::{Outcome, Trainer, TrainingArguments, metrics};
 use wgrad::{Array, Params, Tensor};
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each example uses a part of it")]
 
 pub mod chars;
+pub mod numbers;
 pub mod text;
 
 use clap::{Parser, ValueEnum};
