@@ -12,7 +12,7 @@ use wgrad::rng::Rng;
 use wgrad::train::{Trainer, TrainingArguments};
 use wgrad::{Array, Mode, Params, Session, Tensor, TensorType};
 
-const UNITS: usize = 256;
+const UNITS: usize = 128;
 
 struct Writer {
     embedding: Embedding,
@@ -75,7 +75,8 @@ fn main() -> anyhow::Result<()> {
     let mut session = options.session(&params)?;
     let default = TrainingArguments {
         learning_rate: 3e-3,
-        num_train_epochs: 8.0,
+        train_batch_size: 16,
+        num_train_epochs: 6.0,
         max_grad_norm: Some(1.0),
         ..Default::default()
     };

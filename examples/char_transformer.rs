@@ -15,7 +15,7 @@ use wgrad::{Array, Mode, Params, Session, Tensor, TensorType};
 
 /// Characters that the model sees.
 const CONTEXT: usize = 64;
-const SIZE: usize = 96;
+const SIZE: usize = 64;
 
 struct Gpt {
     embedding: Embedding,
@@ -30,7 +30,7 @@ impl Gpt {
             .dim_feedforward(4 * SIZE)
             .norm_first(true)
             .batch_first(true);
-        let blocks = TransformerEncoder::new(block, 3).norm(LayerNorm::new([SIZE]));
+        let blocks = TransformerEncoder::new(block, 2).norm(LayerNorm::new([SIZE]));
         Self {
             embedding: Embedding::new(characters, SIZE).build(&p.at("embedding")),
             positions: LearnedPositions::new(CONTEXT, SIZE).build(&p.at("positions")),
@@ -84,7 +84,8 @@ fn main() -> anyhow::Result<()> {
     let default = TrainingArguments {
         learning_rate: 2e-3,
         weight_decay: 0.1,
-        num_train_epochs: 8.0,
+        train_batch_size: 16,
+        num_train_epochs: 6.0,
         warmup_steps: 0.1,
         lr_scheduler_type: SchedulerType::Cosine,
         max_grad_norm: Some(1.0),
