@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
     let (train, held_out) = common::digits(&options, 0)?;
     let params = Params::new(options.seed);
     let model = Sequential::new(&params)
-        .add(Flatten::default())
+        .add(Flatten)
         .add(Linear::new(784, 256))
         .add(Relu)
         .add(Linear::new(256, 10));

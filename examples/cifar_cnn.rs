@@ -26,7 +26,7 @@ fn model(params: &Params) -> Result<Sequential> {
             .add(MaxPool2d::new(2));
     }
     let net = net
-        .add(Flatten::default())
+        .add(Flatten)
         .add(Linear::new(128 * 4 * 4, 128))
         .add(Relu)
         .add(Linear::new(128, 10));

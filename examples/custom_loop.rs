@@ -29,7 +29,7 @@ fn main() -> anyhow::Result<()> {
 
     let params = Params::new(options.seed);
     let model = Sequential::new(&params)
-        .add(Flatten::default())
+        .add(Flatten)
         .add(Linear::new(784, 128))
         .add(Relu)
         .add(Linear::new(128, 10));

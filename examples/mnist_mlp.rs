@@ -16,7 +16,7 @@ fn main() -> anyhow::Result<()> {
 
     let params = Params::new(options.seed);
     let model = Sequential::new(&params)
-        .add(Flatten::default())
+        .add(Flatten)
         .add(Linear::new(784, 512))
         .add(Relu)
         .add(Dropout::new(0.2))
