@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example char_rnn` learns from 200 kB, which are in the repository; `--data DIR` takes the whole
 //! `input.txt` from <https://github.com/karpathy/char-rnn>.
+//! It reaches %CHAR% of the held-out characters after four epochs.
 
 mod common;
 
@@ -76,7 +77,7 @@ fn main() -> anyhow::Result<()> {
     let default = TrainingArguments {
         learning_rate: 3e-3,
         train_batch_size: 16,
-        num_train_epochs: 6.0,
+        num_train_epochs: 4.0,
         max_grad_norm: Some(1.0),
         ..Default::default()
     };

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example char_transformer` learns from 200 kB, which are in the repository; `--data DIR` takes the
 //! whole `input.txt` from <https://github.com/karpathy/char-rnn>.
+//! It reaches %CT% of the held-out characters after four epochs.
 
 mod common;
 
@@ -85,7 +86,7 @@ fn main() -> anyhow::Result<()> {
         learning_rate: 2e-3,
         weight_decay: 0.1,
         train_batch_size: 16,
-        num_train_epochs: 6.0,
+        num_train_epochs: 4.0,
         warmup_steps: 0.1,
         lr_scheduler_type: SchedulerType::Cosine,
         max_grad_norm: Some(1.0),

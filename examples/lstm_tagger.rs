@@ -3,6 +3,7 @@
 //! `cargo run --release --example lstm_tagger` trains on 1,000 sentences of the English Web Treebank and evaluates on the
 //! words of 200 others, all in the repository; `--data DIR` takes the whole treebank (`en_ewt-ud-train.conllu` and
 //! `en_ewt-ud-dev.conllu`, gzipped or not) from <https://github.com/UniversalDependencies/UD_English-EWT>.
+//! It reaches 87.7 % of the words of the sample's held-out sentences.
 
 mod common;
 

@@ -3,6 +3,8 @@
 //! `cargo run --release --example rnn` trains on 2,700 of the 3,000 sentences in the repository and evaluates on 300;
 //! `--data DIR` takes the whole sentence polarity data set, or IMDB (`train.csv` and `test.csv`, or the folders of
 //! <https://ai.stanford.edu/~amaas/data/sentiment/>).
+//! It reaches 62 to 64 % on the sample (seeds 0 and 1, the best of five evaluations), which is little for a plain RNN, and
+//! 69.9 % on the whole polarity set with `--batch-size 32 --epochs 5`.
 
 mod common;
 

@@ -1,6 +1,7 @@
 //! An encoder-decoder Transformer translates numbers into English: `4217` becomes `four thousand two hundred seventeen`.
 //!
 //! `cargo run --release --example translation_toy` learns from 4,000 of the numbers below 10,000 and translates 500 others.
+//! It reaches %TT% of the held-out numbers, right in every word.
 
 mod common;
 
@@ -111,7 +112,7 @@ fn main() -> anyhow::Result<()> {
     let default = TrainingArguments {
         learning_rate: 2e-3,
         train_batch_size: 64,
-        num_train_epochs: 20.0,
+        num_train_epochs: 6.0,
         warmup_steps: 0.1,
         lr_scheduler_type: SchedulerType::Cosine,
         ..Default::default()
