@@ -77,3 +77,15 @@ pub fn cases() -> Vec<Case> {
         ),
     ]
 }
+
+/// More than 65,535 workgroups along one dimension, without lowered limits: vectors of four by 64 threads, and rows of a
+/// workgroup each.
+pub fn crossings() -> Vec<Case> {
+    let pointwise = Case::new("neg", vec![Input::new(&[4100, 4100]).fixed()], |x| {
+        x[0].neg()
+    });
+    let reduce = Case::new("sum", vec![Input::new(&[65_600, 64]).fixed()], |x| {
+        x[0].sum(&[1], false)
+    });
+    vec![pointwise, reduce]
+}

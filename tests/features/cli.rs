@@ -8,6 +8,7 @@ fn wgrad(arguments: &[&str]) -> (i32, String, String) {
     let done = Command::new(env!("CARGO_BIN_EXE_wgrad"))
         .args(arguments)
         .env_remove("WGRAD_DEVICE")
+        .env("XDG_RUNTIME_DIR", std::env::temp_dir()) // Mesa complains on stderr without it
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();

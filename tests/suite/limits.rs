@@ -3,7 +3,7 @@
 use crate::common::{cpu, gpu, gpu_default_limits};
 use wgrad::caps::Caps;
 use wgrad::device::{DeviceOptions, GpuDevice};
-use wgrad::nn::{Linear, Module};
+use wgrad::nn::{Embedding, Linear, Lstm, Module};
 use wgrad::optim::Adam;
 use wgrad::plan::Plan;
 use wgrad::{Array, Error, Function, Mode, Params, Result, Session, TensorType, Trace};
@@ -189,4 +189,53 @@ fn a_lost_device() {
     assert!(matches!(error, Error::DeviceLost(_)), "{error}");
     let error = step(&mut session, &layers, 8).map(drop).unwrap_err();
     assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+}
+
+/// Texts of twenty lengths need the memory of the longest and the pipelines of a few.
+#[test]
+fn lengths_share_memory_and_pipelines() {
+    let text = |session: &mut Session, f: &mut Function, tokens: usize| {
+        let ids: Vec<i32> = (0..4 * tokens).map(|i| (i * 7 % 50) as i32).collect();
+        let x = Array::new([4, tokens], ids).unwrap();
+        let labels = Array::vector(vec![0i32, 1, 0, 1]);
+        let loss = session.run(f, &[&x, &labels]).unwrap()[0].item();
+        assert!(loss.is_finite());
+        session.memory().activations
+    };
+    for pass in [cpu(), gpu()] {
+        let open = || {
+            let params = Params::new(1);
+            let embedding = Embedding::new(50, 8).build(&params.at("embedding"));
+            let lstm = Lstm::new(8, 12).batch_first(true).build(&params.at("lstm"));
+            let out = Linear::new(12, 2).build(&params.at("out"));
+            let session = pass.open(&params)?;
+            Some((session, embedding, lstm, out))
+        };
+        let compile = |session: &mut Session, tokens, layers: (Embedding, Lstm, Linear)| {
+            let types = [TensorType::i32([4, tokens]), TensorType::i32([4])];
+            session
+                .compile(Mode::Train, &types, move |g, a| {
+                    let h = layers.1.forward(&layers.0.forward(&a[0]));
+                    let loss = layers.2.forward(&h.mean(&[1], false)).cross_entropy(&a[1]);
+                    g.minimize(&loss, &Adam::new(0.01));
+                    vec![loss]
+                })
+                .unwrap()
+        };
+        let Some((mut session, e, l, o)) = open() else {
+            continue;
+        };
+        let mut f = compile(&mut session, 17, (e, l, o));
+        let first: Vec<u64> = (17..25).map(|t| text(&mut session, &mut f, t)).collect();
+        let before = session.counters();
+        let last = (25..37).map(|t| text(&mut session, &mut f, t)).last();
+        let after = session.counters();
+        assert_eq!(after.plans, 20, "{}", pass.name);
+        assert_eq!(after.pipelines, before.pipelines, "{}", pass.name);
+        let (mut alone, e, l, o) = open().unwrap();
+        let mut g = compile(&mut alone, 36, (e, l, o));
+        let longest = text(&mut alone, &mut g, 36);
+        assert!(first[0] < longest, "{}", pass.name);
+        assert_eq!(last, Some(longest), "{}", pass.name);
+    }
 }

@@ -57,6 +57,11 @@ fn within_default_limits() {
 }
 
 #[test]
+fn across_the_limit_of_workgroups() {
+    compare_all(&gpu_hardware_kernels(), long::crossings());
+}
+
+#[test]
 fn with_long_loops() {
     compare_all(&gpu(), long::cases());
 }
