@@ -143,10 +143,7 @@ pub fn train() -> Result<[f32; 2]> {
 #[allow(dead_code, reason = "the tests take the operator alone")]
 fn main() -> Result<()> {
     let [before, after] = train()?;
-    println!(
-        "right: {:.0} % before, {:.0} % after",
-        100.0 * before,
-        100.0 * after
-    );
+    let percent = [before, after].map(|x| (100.0 * x).round());
+    println!("right: {} % before, {} % after", percent[0], percent[1]);
     Ok(())
 }

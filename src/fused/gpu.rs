@@ -94,10 +94,23 @@ pub fn print_map(
     }) {
         return None;
     }
-    let (text, values) = print(&Program::new(&map.exprs), &|slot| loads[slot].clone());
+    let taken = &mut out.words;
+    let (text, values) = print(
+        &Program::new(&map.exprs),
+        &|slot| loads[slot].clone(),
+        &mut |value| {
+            taken.push(value);
+            at_word(words + taken.len() - 1)
+        },
+    );
     out.body.push_str(&text);
     out.values = values;
     Some(out)
+}
+
+/// A word of the uniform block.
+fn at_word(at: usize) -> String {
+    format!("p.map[{}u].{}", at / 4, ["x", "y", "z", "w"][at % 4])
 }
 
 fn stem(buf: fn(usize) -> Buf) -> &'static str {
@@ -194,7 +207,7 @@ fn position(
     let mut word = |value: isize| {
         let at = words + out.words.len();
         out.words.push(value as i32 as u32);
-        format!("p.map[{}u].{}", at / 4, ["x", "y", "z", "w"][at % 4])
+        at_word(at)
     };
     let mut terms: Vec<String> = Vec::new();
     let mut statements = String::new();

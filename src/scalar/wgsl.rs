@@ -8,13 +8,22 @@ use crate::dtype::DType;
 use std::fmt::Write;
 
 /// Statements that compute the program's values (`let v0 = …;`), and each result as an expression.
-/// `load(slot)` is the WGSL text that gives an operand's element as it lies in memory.
-pub fn print(program: &Program, load: &dyn Fn(usize) -> String) -> (String, Vec<String>) {
+/// `load(slot)` is the WGSL text that gives an operand's element as it lies in memory, `word` that of a word of the uniform
+/// block which holds what it is given: constants that sizes may have made are no part of the text, and kernels for other
+/// sizes are the same.
+pub fn print(
+    program: &Program,
+    load: &dyn Fn(usize) -> String,
+    word: &mut dyn FnMut(u32) -> String,
+) -> (String, Vec<String>) {
     let mut text = String::new();
     for (r, (inst, dtype)) in program.insts().enumerate() {
         let value = match *inst {
             Inst::Load(slot, DType::Bool) => format!("{} != U(0u)", load(slot as usize)),
             Inst::Load(slot, _) => load(slot as usize),
+            Inst::Const(bits, DType::F32) if !plain(f32::from_bits(bits)) => {
+                format!("F(bitcast<f32>({}))", word(bits))
+            }
             Inst::Const(bits, dtype) => literal(bits, dtype),
             Inst::Index => "index".to_owned(),
             Inst::Call(fun, args) => {
@@ -46,6 +55,11 @@ fn alias(dtype: DType) -> &'static str {
         DType::U32 => "U",
         DType::Bool => "B",
     }
+}
+
+/// Whether a constant is one that compilers simplify by, or that is no number.
+fn plain(x: f32) -> bool {
+    !x.is_finite() || [0.0, 0.5, 1.0, 2.0].contains(&x.abs())
 }
 
 fn literal(bits: u32, dtype: DType) -> String {
