@@ -13,7 +13,7 @@ use wgrad::{Params, Session, Tensor};
 
 /// Train LeNet on MNIST.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, allow_negative_numbers = true)]
 struct Args {
     /// Folder with MNIST's four IDX files, gzipped or not [default: the digits in the repository]
     #[arg(long, value_name = "DIR")]

@@ -1,5 +1,8 @@
 //! A session: a device, the state that lives on it, and functions compiled for it.
 
+mod function;
+mod values;
+
 use crate::array::Array;
 use crate::device::{self, Counters, Device, DeviceOptions, PlanId, Ticket};
 use crate::error::{Error, Result};
@@ -353,7 +356,7 @@ impl Session {
         compiled
             .ranges
             .iter()
-            .try_for_each(|r| check_range(r, inputs))?;
+            .try_for_each(|r| function::check_range(r, inputs))?;
         let plan = &compiled.plan;
         self.upload
             .resize(plan.upload_words.max(self.upload.len()), 0);
@@ -417,124 +420,6 @@ impl Session {
         }
     }
 
-    /// Updates that optimizers have made.
-    pub fn updates(&self) -> u64 {
-        self.updates
-    }
-
-    /// Runs of training functions so far: the counter behind random numbers.
-    pub fn micro_step(&self) -> u32 {
-        self.micro_step
-    }
-
-    /// Continue from these counts, as after a stop.
-    pub fn set_counts(&mut self, updates: u64, micro_step: u32) {
-        self.updates = updates;
-        self.micro_step = micro_step;
-    }
-
-    /// Micro-steps whose gradients have been accumulated since the last update.
-    pub fn accumulated(&self) -> u32 {
-        self.accumulated
-    }
-
-    /// Continue with this many micro-steps accumulated, as after a stop.
-    pub(crate) fn set_accumulated(&mut self, n: u32) {
-        self.accumulated = n;
-    }
-
-    /// Forget the micro-steps that were accumulated: the next one begins an update.
-    pub(crate) fn clear_accumulated(&mut self) {
-        (self.accumulated, self.apply_next) = (0, false);
-    }
-
-    /// Have the next run of a function that accumulates gradients make the update, however few there are: for the end of
-    /// an epoch.
-    pub fn apply_next(&mut self) {
-        self.apply_next = true;
-    }
-
-    /// The learning rate of the first parameter group.
-    pub fn learning_rate(&self) -> f64 {
-        self.learning_rate_of(0)
-    }
-
-    /// The learning rates that are set, by parameter group.
-    pub(crate) fn learning_rates(&mut self) -> &mut BTreeMap<usize, f64> {
-        &mut self.rates
-    }
-
-    /// The learning rate of a parameter group: 0 is that of the optimizer, others count from 1 in the order of
-    /// [`MinimizeOptions::groups`](crate::optim::MinimizeOptions::groups); 0.0 before a function with it is compiled.
-    pub fn learning_rate_of(&self, group: usize) -> f64 {
-        self.rates.get(&group).copied().unwrap_or(0.0)
-    }
-
-    /// Set the learning rate of a parameter group, from the next run on.
-    pub fn set_learning_rate_of(&mut self, group: usize, rate: f64) {
-        self.rates.insert(group, rate);
-    }
-
-    /// The parameter groups that have learning rates of their own, with those rates.
-    pub fn rates(&self) -> Vec<(usize, f64)> {
-        self.rates.iter().map(|(g, r)| (*g, *r)).collect()
-    }
-
-    /// Set the learning rate of the first parameter group, from the next run on.
-    pub fn set_learning_rate(&mut self, rate: f64) {
-        self.rates.insert(0, rate);
-    }
-
-    /// The value of the state at `path`.
-    ///
-    /// # Errors
-    /// No such state; the device's failures.
-    pub fn get(&mut self, path: &str) -> Result<Array> {
-        let state = self.find(path)?;
-        Ok(self.get_all(&[state])?.swap_remove(0))
-    }
-
-    /// The values of states, in one read.
-    ///
-    /// # Errors
-    /// The device's failures.
-    pub fn get_all(&mut self, states: &[State]) -> Result<Vec<Array>> {
-        if states.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.sync()?;
-        let ranges: Vec<_> = states.iter().map(|s| s.range).collect();
-        let words = pollster::block_on(self.device.read_states(&ranges))?;
-        Ok(words
-            .into_iter()
-            .zip(states)
-            .map(|(w, s)| Array::from_words(s.shape.clone(), s.dtype, w))
-            .collect())
-    }
-
-    /// Replace the value of the state at `path`.
-    ///
-    /// # Errors
-    /// No such state; another shape or dtype.
-    pub fn set(&mut self, path: &str, value: &Array) -> Result<()> {
-        let state = self.find(path)?;
-        if *value.shape() != state.shape || value.dtype() != state.dtype {
-            let (is, came) = (
-                TensorType::new(state.shape, state.dtype),
-                TensorType::of(value),
-            );
-            return Err(Error::argument(format!("{path} is {is}, {came} came")));
-        }
-        self.sync()?;
-        self.device.write_state(state.range, value.words())
-    }
-
-    fn find(&self, path: &str) -> Result<State> {
-        self.params
-            .get(path)
-            .ok_or_else(|| Error::argument(format!("there is no parameter {path}")))
-    }
-
     /// What the device has done so far.
     pub fn counters(&self) -> Counters {
         self.device.counters()
@@ -555,68 +440,6 @@ impl Session {
     /// Forget the plans of a function.
     pub fn forget(&mut self, f: Function) {
         f.plans.iter().for_each(|p| self.device.unload(p.id));
-    }
-}
-
-impl Function<'_> {
-    /// The plan in use.
-    pub fn plan(&self) -> Option<&Plan> {
-        self.plans.last().map(|c| c.plan.as_ref())
-    }
-
-    /// The layers of the plan in use, in the order in which they run.
-    pub fn layers(&self) -> &[LayerCall] {
-        self.plans.last().map_or(&[], |c| &c.layers)
-    }
-
-    /// Multiply-adds of one forward pass of the plan in use: of all that its function traced before it asked for
-    /// gradients.
-    pub fn multiply_adds(&self) -> u64 {
-        self.plans.last().map_or(0, |c| c.multiply_adds)
-    }
-
-    /// How many plans were compiled so far.
-    pub fn compiled(&self) -> usize {
-        self.compiled
-    }
-
-    /// The number, dtypes and ranks of arguments are the function's; sizes may vary.
-    fn check(&self, types: &[TensorType]) -> Result<()> {
-        let Some(traced) = self.plans.last() else {
-            return Ok(());
-        };
-        if types.len() != traced.inputs.len() {
-            return Err(Error::argument(format!(
-                "the function takes {} arguments, {} came",
-                traced.inputs.len(),
-                types.len()
-            )));
-        }
-        for (index, (got, expected)) in types.iter().zip(&traced.inputs).enumerate() {
-            if got.dtype != expected.dtype || got.shape.rank() != expected.shape.rank() {
-                return Err(Error::Input {
-                    index,
-                    expected: expected.to_string(),
-                    got: got.to_string(),
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn check_range(r: &InputRange, inputs: &[&Array]) -> Result<()> {
-    let Ok(values) = inputs[r.input].as_slice::<i32>() else {
-        return Ok(());
-    };
-    let bad = |v: &i32| !(0..r.end as i64).contains(&i64::from(*v)) && Some(*v) != r.except;
-    match values.iter().position(bad) {
-        None => Ok(()),
-        Some(at) => Err(Error::Input {
-            index: r.input,
-            expected: format!("{} from 0 to {}", r.what, r.end.saturating_sub(1)),
-            got: format!("{} at element {at}", values[at]),
-        }),
     }
 }
 

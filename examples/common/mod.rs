@@ -14,7 +14,7 @@ use wgrad::{Params, Session, Tensor};
 
 /// Train the model of this example.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, allow_negative_numbers = true)]
 pub struct Options {
     /// Folder with the full data [default: the sample in the repository]
     #[arg(long, value_name = "DIR")]

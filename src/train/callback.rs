@@ -23,6 +23,9 @@ pub struct TrainerState {
     /// Mean loss of the pass that runs, or of the last one.
     #[serde(skip)]
     pub loss: f64,
+    /// Accuracy of the same, where the task counts what is right.
+    #[serde(skip)]
+    pub accuracy: Option<f64>,
     /// Samples a second in the pass that runs, or in the last one.
     #[serde(skip)]
     pub samples_per_second: f64,

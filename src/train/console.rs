@@ -63,8 +63,14 @@ impl ProgressBar {
     }
 
     fn message(&self, state: &TrainerState) -> String {
-        let (loss, rate) = (state.loss, state.samples_per_second);
-        format!("loss {loss:.4}{}  {rate:.0} samples/s", self.metric)
+        let accuracy = state.accuracy.map(|a| format!("  accuracy {a:.4}"));
+        format!(
+            "loss {:.4}{}{}  {:.0} samples/s",
+            state.loss,
+            accuracy.unwrap_or_default(),
+            self.metric,
+            state.samples_per_second
+        )
     }
 
     /// A line of the table, below its head where it is the first.
@@ -180,9 +186,14 @@ impl Callback for ProgressBar {
         let state = event.state;
         let seconds = self.started.elapsed().as_secs_f64();
         let mut text = format!(
-            "trained {} steps, {} epochs, in {seconds:.1} s",
+            "trained {} steps, {} {}, in {seconds:.1} s",
             state.global_step,
-            short(state.epoch)
+            short(state.epoch),
+            if state.epoch == 1.0 {
+                "epoch"
+            } else {
+                "epochs"
+            }
         );
         if let (Some(best), Some(step)) = (state.best_metric, state.best_global_step) {
             let name = event.args.best_metric();

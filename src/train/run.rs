@@ -298,6 +298,7 @@ impl Trainer<'_> {
             run.at.grad_norm = values.norm.or(run.at.grad_norm);
         }
         self.state.loss = run.at.of_epoch.loss();
+        self.state.accuracy = run.at.of_epoch.accuracy();
         let new = run.at.of_epoch.samples - run.samples.0;
         self.state.samples_per_second = new as f64 / run.epoch_started.elapsed().as_secs_f64();
         Ok(())

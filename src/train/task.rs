@@ -131,11 +131,16 @@ impl Sums {
         self.loss / self.count
     }
 
+    /// Where it is counted.
+    pub fn accuracy(&self) -> Option<f64> {
+        self.counted.then(|| self.correct / self.count)
+    }
+
     /// `loss`, and `accuracy` where it is counted.
     pub fn means(&self) -> Logs {
         let mut logs = Logs::from([("loss", self.loss())]);
-        if self.counted {
-            logs.set("accuracy", self.correct / self.count);
+        if let Some(accuracy) = self.accuracy() {
+            logs.set("accuracy", accuracy);
         }
         logs
     }

@@ -177,7 +177,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// This trainer with learning rates that fall where a metric of evaluations no longer gets better: the loss for [`PlateauMode::Min`](crate::optim::PlateauMode::Min), the accuracy for
+    /// This trainer with learning rates that fall where a metric of evaluations no longer gets better: the loss for
+    /// [`PlateauMode::Min`](crate::optim::PlateauMode::Min), the accuracy for
     /// [`PlateauMode::Max`](crate::optim::PlateauMode::Max), unless `metric_for_best_model` names another.
     pub fn plateau(mut self, plateau: Plateau) -> Self {
         self.pace = Pace::Plateau(plateau);
@@ -220,6 +221,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// As [`Trainer::fit`].
     pub fn summary(&mut self, train: &impl Dataset) -> Result<Summary> {
+        self.check()?;
         self.loader_options().check(train.len())?;
         let batch = train.batch(&(0..self.args.train_batch_size).collect::<Vec<_>>(), 0)?;
         self.compile(&types_of(&batch))?;

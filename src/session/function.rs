@@ -1,0 +1,70 @@
+//! Functions: what they were compiled to, and whether arguments fit.
+
+use super::Function;
+use crate::array::Array;
+use crate::error::{Error, Result};
+use crate::graph::TensorType;
+use crate::plan::Plan;
+use crate::tensor::{InputRange, LayerCall};
+
+impl Function<'_> {
+    /// The plan in use.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plans.last().map(|c| c.plan.as_ref())
+    }
+
+    /// The layers of the plan in use, in the order in which they run.
+    pub fn layers(&self) -> &[LayerCall] {
+        self.plans.last().map_or(&[], |c| &c.layers)
+    }
+
+    /// Multiply-adds of one forward pass of the plan in use: of all that its function traced before it asked for
+    /// gradients.
+    pub fn multiply_adds(&self) -> u64 {
+        self.plans.last().map_or(0, |c| c.multiply_adds)
+    }
+
+    /// How many plans were compiled so far.
+    pub fn compiled(&self) -> usize {
+        self.compiled
+    }
+
+    /// The number, dtypes and ranks of arguments are the function's; sizes may vary.
+    pub(super) fn check(&self, types: &[TensorType]) -> Result<()> {
+        let Some(traced) = self.plans.last() else {
+            return Ok(());
+        };
+        if types.len() != traced.inputs.len() {
+            return Err(Error::argument(format!(
+                "the function takes {} arguments, {} came",
+                traced.inputs.len(),
+                types.len()
+            )));
+        }
+        for (index, (got, expected)) in types.iter().zip(&traced.inputs).enumerate() {
+            if got.dtype != expected.dtype || got.shape.rank() != expected.shape.rank() {
+                return Err(Error::Input {
+                    index,
+                    expected: expected.to_string(),
+                    got: got.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn check_range(r: &InputRange, inputs: &[&Array]) -> Result<()> {
+    let Ok(values) = inputs[r.input].as_slice::<i32>() else {
+        return Ok(());
+    };
+    let bad = |v: &i32| !(0..r.end as i64).contains(&i64::from(*v)) && Some(*v) != r.except;
+    match values.iter().position(bad) {
+        None => Ok(()),
+        Some(at) => Err(Error::Input {
+            index: r.input,
+            expected: format!("{} from 0 to {}", r.what, r.end.saturating_sub(1)),
+            got: format!("{} at element {at}", values[at]),
+        }),
+    }
+}
