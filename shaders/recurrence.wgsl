@@ -14,7 +14,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<f32>; // [n, steps, GATES, hidden]
 @group(0) @binding(3) var<storage, read> start: array<f32>; // [STATES, n, hidden]
 @group(0) @binding(4) var<storage, read> lengths: array<i32>; // [n]
-@group(0) @binding(5) var<storage, read_write> states: array<f32>; // [n, steps, hidden]
 @group(0) @binding(6) var<storage, read_write> last: array<f32>; // [STATES, n, hidden]
 
 fn inner() -> u32 { return p.hidden; }
@@ -27,32 +26,31 @@ fn position(row: u32, k: u32) -> u32 {
     return row * p.steps + select(k, length - 1u - k, p.reverse == 1u && k < length);
 }
 
-fn before(row: u32, unit: u32, k: u32) -> f32 {
+// Where the vector of turn k lies: the hidden states before step k.
+fn place(row: u32, k: u32) -> u32 {
     if (k == 0u) {
-        return start[row * p.hidden + unit];
+        return row * p.hidden;
     }
-    return states[position(row, k - 1u) * p.hidden + unit];
+    return position(row, k - 1u) * p.hidden;
 }
 
-// The hidden states before step k; what lies past the last sequence is not used.
-fn fetch(tile: u32, j: u32, k: u32) -> vec4<f32> {
-    var h = vec4<f32>();
-    for (var r = 0u; r < 4u; r++) {
-        h[r] = before(min(tile * 4u + r, p.n - 1u), j, k);
+fn element(place: u32, j: u32, k: u32) -> f32 {
+    if (k == 0u) {
+        return start[place + j];
     }
-    return h;
+    return state(place + j);
 }
 
-fn turn(tile: u32, lane: u32, k: u32) {
-    var sums = mat4x4<f32>();
-    for (var j = 0u; j < p.hidden; j++) {
-        let h = vector(tile, j, k);
-        let w = weight[j * p.lanes + lane];
-        sums[0] += h.x * w;
-        sums[1] += h.y * w;
-        sums[2] += h.z * w;
-        sums[3] += h.w * w;
+fn four(place: u32, j: u32, k: u32) -> vec4<f32> {
+    if (k == 0u) {
+        let at = place + j;
+        return vec4<f32>(start[at], start[at + 1u], start[at + 2u], start[at + 3u]);
     }
+    return four_states(place + j);
+}
+
+fn finish(tile: u32, lane: u32, k: u32, sums_of: mat4x4<f32>) {
+    var sums = sums_of;
     for (var r = 0u; r < min(4u, p.n - tile * 4u); r++) {
         let row = tile * 4u + r;
         if (GATES > 1u) {
@@ -71,7 +69,7 @@ fn unit_step(row: u32, unit: u32, k: u32, sum: vec4<f32>) {
     let end = row * p.hidden + unit;
     let second = (p.n + row) * p.hidden + unit; // of an LSTM
     if (k >= length) {
-        states[at * p.hidden + unit] = 0.0;
+        store_state(at * p.hidden + unit, 0.0);
         for (var i = 0u; i < KEPT; i++) {
             keep((at * KEPT + i) * p.hidden + unit, 0.0);
         }
@@ -99,10 +97,10 @@ fn unit_step(row: u32, unit: u32, k: u32, sum: vec4<f32>) {
     }
     var h = 0.0;
     if (CELL == 3u) {
-        h = before(row, unit, k);
+        h = element(place(row, k), unit, k);
     }
     let next = cell_step(input, z, h, c);
-    states[at * p.hidden + unit] = next.h;
+    store_state(at * p.hidden + unit, next.h);
     var kept_values = next.kept;
     for (var i = 0u; i < KEPT; i++) {
         keep((at * KEPT + i) * p.hidden + unit, kept_values[i]);

@@ -15,7 +15,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> lengths: array<i32>; // [n]
 @group(0) @binding(4) var<storage, read> grad: array<f32>; // [n, steps, hidden]
 @group(0) @binding(5) var<storage, read> grad_last: array<f32>; // [STATES, n, hidden]
-@group(0) @binding(6) var<storage, read_write> dx: array<f32>; // [n, steps, GATES, hidden]
 @group(0) @binding(7) var<storage, read_write> dstart: array<f32>; // [STATES, n, hidden]; until the last turn what is carried
 
 fn inner() -> u32 { return GATES * p.hidden; }
@@ -28,29 +27,33 @@ fn position(row: u32, s: u32) -> u32 {
     return row * p.steps + select(s, length - 1u - s, p.reverse == 1u && s < length);
 }
 
-// Gradients of what came from the state, one step later than turn k; 0 past the valid steps.
-fn fetch(tile: u32, j: u32, k: u32) -> vec4<f32> {
-    var d = vec4<f32>();
+const NOWHERE = 0xffffffffu;
+
+// Where the vector of turn k lies: gradients of what came from the state one step later; 0 past the valid steps.
+fn place(row: u32, k: u32) -> u32 {
     let later = p.steps - k;
-    for (var r = 0u; r < min(4u, p.n - tile * 4u); r++) {
-        let row = tile * 4u + r;
-        if (later < valid(row)) {
-            d[r] = load_product(position(row, later) * GATES * p.hidden + j);
-        }
+    if (later < valid(row)) {
+        return position(row, later) * inner();
     }
-    return d;
+    return NOWHERE;
 }
 
-fn turn(tile: u32, lane: u32, k: u32) {
-    var sums = mat4x4<f32>();
-    for (var j = 0u; j < GATES * p.hidden; j++) {
-        let d = vector(tile, j, k);
-        let w = weight[j * p.lanes + lane];
-        sums[0] += d.x * w;
-        sums[1] += d.y * w;
-        sums[2] += d.z * w;
-        sums[3] += d.w * w;
+fn element(place: u32, j: u32, k: u32) -> f32 {
+    if (place == NOWHERE) {
+        return 0.0;
     }
+    return product(place + j);
+}
+
+fn four(place: u32, j: u32, k: u32) -> vec4<f32> {
+    if (place == NOWHERE) {
+        return vec4<f32>();
+    }
+    return four_products(place + j);
+}
+
+fn finish(tile: u32, lane: u32, k: u32, sums_of: mat4x4<f32>) {
+    var sums = sums_of;
     for (var r = 0u; r < min(4u, p.n - tile * 4u); r++) {
         for (var i = 0u; i < min(4u, p.hidden - lane * 4u); i++) {
             unit_step(tile * 4u + r, lane * 4u + i, k, sums[r][i]);
@@ -78,7 +81,7 @@ fn unit_step(row: u32, unit: u32, k: u32, sum: f32) {
     let to = at * GATES * p.hidden + unit;
     if (s >= length) {
         for (var g = 0u; g < GATES; g++) {
-            dx[to + g * p.hidden] = 0.0;
+            store_input_grad(to + g * p.hidden, 0.0);
             store_product(to + g * p.hidden, 0.0);
         }
         return;
@@ -110,7 +113,7 @@ fn unit_step(row: u32, unit: u32, k: u32, sum: f32) {
     }
     let d = cell_grad(values, c, dh, dc);
     for (var g = 0u; g < GATES; g++) {
-        dx[to + g * p.hidden] = d.x[g];
+        store_input_grad(to + g * p.hidden, d.x[g]);
         store_product(to + g * p.hidden, d.z[g]);
     }
     dstart[end] = d.h;

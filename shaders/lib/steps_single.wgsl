@@ -1,5 +1,4 @@
-// One step in a launch, one thread a lane of four sequences. The operator's `turn` multiplies the vectors of turn `k`,
-// which `fetch` reads, an element for each of the four sequences of a tile.
+// One step in a launch, one thread a lane of four sequences.
 
 fn vector(tile: u32, j: u32, k: u32) -> vec4<f32> { return fetch(tile, j, k); }
 

@@ -1,4 +1,4 @@
-// All steps in one launch: a workgroup takes four sequences through time and holds their vectors; see steps_single.wgsl.
+// All steps in one launch: a workgroup takes four sequences through time and holds their vectors.
 
 fn vector(tile: u32, j: u32, k: u32) -> vec4<f32> { return held[j]; }
 

@@ -14,6 +14,7 @@ const SIZES: &[[usize; 3]] = &[
     [5, 1, 16],
     [9, 3, 65],
     [2, 2, 130],
+    [18, 3, 20],
 ];
 
 /// Weights are small enough that gradients neither vanish nor explode.
@@ -62,7 +63,7 @@ pub fn cases(all: &mut Vec<Case>) {
         for reverse in [false, true] {
             let op = Recurrence { cell, reverse };
             // Of these, some are 0 and some the whole time.
-            let (n, t, h) = (13, 4, 9);
+            let (n, t, h) = (13, 4, [9, 12][usize::from(reverse)]);
             let mut inputs = inputs(cell, [n, t, h]);
             inputs.push(Input::filled(&[n], Fill::Below(t as i32 + 1)));
             let name = format!("recurrence, {op:?}, lengths");

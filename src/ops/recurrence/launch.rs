@@ -1,5 +1,5 @@
 //! How the time loops are launched: all steps in one dispatch where a workgroup can keep its sequences' vectors, else a
-//! dispatch a step.
+//! dispatch a step, by threads that work alone or by subgroups.
 
 use super::{Cell, Steps};
 use crate::caps::Caps;
@@ -12,6 +12,17 @@ const ROWS: usize = 4;
 
 /// Weights that a workgroup may read again at each step: as many as a second-level cache has room for.
 const WEIGHTS: usize = 1 << 18;
+
+/// Who does a step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A workgroup takes its sequences through all steps.
+    Team,
+    /// A subgroup of 8 takes 16 sequences by 8 lanes through one step.
+    Subgroup,
+    /// A thread takes a lane of its sequences through one step.
+    Single,
+}
 
 /// A loop over time: at each step a vector of `inner` elements a sequence is multiplied by the weight, which takes the
 /// step's results one step on.
@@ -46,28 +57,32 @@ impl Launch {
         let team = !caps.software
             && vectors * 16 <= caps.workgroup_bytes as usize
             && vectors * hidden <= WEIGHTS;
-        let threads = if team {
-            lanes.next_multiple_of(32).min(caps.threads as usize)
+        let form = if team {
+            Form::Team
+        } else if caps.software && caps.subgroup == 8 && self.inner.is_multiple_of(4) {
+            Form::Subgroup
         } else {
-            caps.lanes() as usize
+            Form::Single
         };
-        let grid = if team {
-            caps.grid(tiles)
-        } else {
-            caps.grid((tiles * lanes).div_ceil(threads))
+        let threads = match form {
+            Form::Team => lanes.next_multiple_of(32).min(caps.threads as usize),
+            Form::Subgroup => 8,
+            Form::Single => caps.lanes() as usize,
         };
-        // Turns of the loops of a thread at one step.
-        let groups = grid.iter().map(|&g| g as usize).product::<usize>();
-        let each = self.inner + 64;
-        let cost = if team {
-            tiles.div_ceil(groups) * (lanes.div_ceil(threads) * each + self.inner.div_ceil(threads))
-        } else {
-            (tiles * lanes).div_ceil(groups * threads) * each
-        };
-        let together = if team {
-            (caps.iterations / (cost + 1)).max(1)
-        } else {
-            1
+        let grid = caps.grid(match form {
+            Form::Team => tiles,
+            Form::Subgroup => n.div_ceil(16) * lanes.div_ceil(8),
+            Form::Single => (tiles * lanes).div_ceil(threads),
+        });
+        let together = match form {
+            Form::Team => {
+                // Turns of the loops of a thread at one step.
+                let groups = grid.iter().map(|&g| g as usize).product::<usize>();
+                let fetched = self.inner.div_ceil(threads);
+                let cost = lanes.div_ceil(threads) * (self.inner + 64) + fetched;
+                (caps.iterations / (tiles.div_ceil(groups) * cost + 1)).max(1)
+            }
+            Form::Subgroup | Form::Single => 1,
         };
         let pack = self.pack(steps, units, lanes, caps);
         let mut dispatches = vec![pack];
@@ -78,18 +93,9 @@ impl Launch {
                 .sizes([from, turns.min(from + together), steps.reverse.into()])
                 .constant("THREADS", threads as u32)
                 .grid(grid);
-            d.generated.push_str(&self.constants(cell));
-            d.generated
-                .push_str(include_str!("../../../shaders/lib/cell.wgsl"));
-            d.generated.push_str(if team {
-                include_str!("../../../shaders/lib/steps_team.wgsl")
-            } else {
-                include_str!("../../../shaders/lib/steps_single.wgsl")
-            });
-            if team {
-                let array = format!("var<workgroup> held: array<vec4<f32>, {}>;\n", self.inner);
-                d.generated.push_str(&array);
-            }
+            d.generated += &self.constants(cell, form);
+            d.generated += include_str!("../../../shaders/lib/cell.wgsl");
+            d.generated += &self.text(form);
             dispatches.push(io.with_library(d));
         }
         Ok(Kernels {
@@ -98,8 +104,25 @@ impl Launch {
         })
     }
 
+    /// Who does what in a launch.
+    fn text(&self, form: Form) -> String {
+        let turn = include_str!("../../../shaders/lib/steps_turn.wgsl");
+        let all = match form {
+            Form::Team => include_str!("../../../shaders/lib/steps_team.wgsl"),
+            Form::Single => include_str!("../../../shaders/lib/steps_single.wgsl"),
+            Form::Subgroup => {
+                return include_str!("../../../shaders/lib/steps_subgroup.wgsl").to_owned();
+            }
+        };
+        let held = match form {
+            Form::Team => format!("var<workgroup> held: array<vec4<f32>, {}>;\n", self.inner),
+            _ => String::new(),
+        };
+        format!("{turn}{all}{held}")
+    }
+
     /// Constants of the cell, and what only some cells bind.
-    fn constants(&self, cell: Cell) -> String {
+    fn constants(&self, cell: Cell, form: Form) -> String {
         let number = match cell {
             Cell::Tanh => 0,
             Cell::Relu => 1,
@@ -112,42 +135,51 @@ impl Launch {
             cell.states(),
             cell.kept()
         );
+        let fours = form == Form::Subgroup;
         let mut binding = if self.backward { 7 } else { 6 };
-        let mut optional = |bound: bool, with: &str, without: &str| {
-            if bound {
-                binding += 1;
-                text.push_str(&format!("@group(0) @binding({binding}) {with}"));
-            } else {
-                text.push_str(without);
-            }
+        let mut next = || {
+            binding += 1;
+            binding
         };
         if self.backward {
-            optional(
-                cell.states() > 1,
-                "var<storage, read> start: array<f32>;\nfn started(at: u32) -> f32 { return start[at]; }\n",
-                "fn started(at: u32) -> f32 { return 0.0; }\n",
-            );
-            optional(
-                cell.has_bias(),
-                "var<storage, read_write> product: array<f32>;\n\
-                 fn store_product(at: u32, x: f32) { product[at] = x; }\n\
-                 fn load_product(at: u32) -> f32 { return product[at]; }\n",
-                "fn store_product(at: u32, x: f32) {}\n\
-                 fn load_product(at: u32) -> f32 { return dx[at]; }\n",
-            );
+            text += &vectors(6, "input_grad", fours);
+            text += &match cell.states() > 1 {
+                true => format!(
+                    "@group(0) @binding({}) var<storage, read> start: array<f32>;\n\
+                     fn started(at: u32) -> f32 {{ return start[at]; }}\n",
+                    next()
+                ),
+                false => "fn started(at: u32) -> f32 { return 0.0; }\n".to_owned(),
+            };
+            text += &match cell.has_bias() {
+                true => vectors(next(), "product", fours),
+                false => "fn store_product(at: u32, x: f32) {}\n\
+                          fn product(at: u32) -> f32 { return input_grad(at); }\n\
+                          fn four_products(at: u32) -> vec4<f32> { return four_input_grads(at); }\n"
+                    .to_owned(),
+            };
         } else {
-            optional(
-                cell.kept() > 0,
-                "var<storage, read_write> kept: array<f32>;\n\
-                 fn keep(at: u32, x: f32) { kept[at] = x; }\n\
-                 fn kept_at(at: u32) -> f32 { return kept[at]; }\n",
-                "fn keep(at: u32, x: f32) {}\nfn kept_at(at: u32) -> f32 { return 0.0; }\n",
-            );
-            optional(
-                cell.has_bias(),
-                "var<storage, read> bias: array<f32>;\nfn biased(at: u32) -> f32 { return bias[at]; }\n",
-                "fn biased(at: u32) -> f32 { return 0.0; }\n",
-            );
+            text += &vectors(5, "state", fours);
+            text += &match cell.kept() > 0 {
+                true => format!(
+                    "@group(0) @binding({}) var<storage, read_write> kept: array<f32>;\n\
+                     fn keep(at: u32, x: f32) {{ kept[at] = x; }}\n\
+                     fn kept_at(at: u32) -> f32 {{ return kept[at]; }}\n",
+                    next()
+                ),
+                false => {
+                    "fn keep(at: u32, x: f32) {}\nfn kept_at(at: u32) -> f32 { return 0.0; }\n"
+                        .to_owned()
+                }
+            };
+            text += &match cell.has_bias() {
+                true => format!(
+                    "@group(0) @binding({}) var<storage, read> bias: array<f32>;\n\
+                     fn biased(at: u32) -> f32 {{ return bias[at]; }}\n",
+                    next()
+                ),
+                false => "fn biased(at: u32) -> f32 { return 0.0; }\n".to_owned(),
+            };
         }
         text
     }
@@ -176,5 +208,25 @@ impl Launch {
             .words([0])
             .constant("THREADS", caps.lanes())
             .grid(caps.grid(count.div_ceil(caps.lanes() as usize)))
+    }
+}
+
+/// A buffer of what steps hand on, element by element, and `four_…s` at once where its vectors lie at multiples of four.
+fn vectors(binding: u32, name: &str, fours: bool) -> String {
+    let at = format!("@group(0) @binding({binding}) var<storage, read_write> {name}s");
+    match fours {
+        true => format!(
+            "{at}: array<vec4<f32>>;\n\
+             fn {name}(at: u32) -> f32 {{ return {name}s[at / 4u][at % 4u]; }}\n\
+             fn store_{name}(at: u32, x: f32) {{ {name}s[at / 4u][at % 4u] = x; }}\n\
+             fn four_{name}s(at: u32) -> vec4<f32> {{ return {name}s[at / 4u]; }}\n"
+        ),
+        false => format!(
+            "{at}: array<f32>;\n\
+             fn {name}(at: u32) -> f32 {{ return {name}s[at]; }}\n\
+             fn store_{name}(at: u32, x: f32) {{ {name}s[at] = x; }}\n\
+             fn four_{name}s(at: u32) -> vec4<f32> {{\n    \
+             return vec4<f32>({name}(at), {name}(at + 1u), {name}(at + 2u), {name}(at + 3u));\n}}\n"
+        ),
     }
 }
