@@ -15,7 +15,7 @@ pub enum Error {
     #[error("{0}")]
     Graph(Misuse),
     /// Trainable parameters that the loss does not depend on.
-    #[error("the loss does not reach {}: freeze what is not used, or use it", list(.parameters))]
+    #[error("the loss does not reach {}: freeze what is not used, use it, or say which parameters are meant (MinimizeOptions::parameters)", list(.parameters))]
     Unreached {
         /// Their paths.
         parameters: Vec<String>,

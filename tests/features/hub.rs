@@ -1,27 +1,35 @@
 //! The hub, against a small server on this machine.
 
 use crate::fixture;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
-use wgrad::Error;
-use wgrad::hub::{Hub, HubOptions};
+use std::sync::{Arc, Mutex, OnceLock};
+use wgrad::device::{DeviceKind, DeviceOptions};
+use wgrad::hub::{Hub, HubOptions, Token};
+use wgrad::{Array, Error};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// A hub of one model and one data set; the paths that were asked for.
+/// What a server was asked: method, path, and the token that came along.
+type Asked = Arc<Mutex<Vec<(String, String, Option<String>)>>>;
+
+/// A hub of some models and a data set.
 struct Server {
     address: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    asked: Asked,
 }
+
+/// Where files lie that the hub redirects to.
+static ELSEWHERE: OnceLock<Server> = OnceLock::new();
 
 impl Server {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
+        let asked = Asked::default();
         let log = asked.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -31,14 +39,21 @@ impl Server {
         Self { address, asked }
     }
 
+    /// The paths that were asked for.
     fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        let asked = self.asked.lock().unwrap();
+        asked.iter().map(|(_, path, _)| path.clone()).collect()
     }
 
     fn hub(&self, home: &Path, offline: bool) -> Hub {
+        self.hub_with(home, offline, None)
+    }
+
+    fn hub_with(&self, home: &Path, offline: bool, token: Option<&str>) -> Hub {
         let options = HubOptions {
             home: Some(home.to_owned()),
             endpoint: Some(self.address.clone()),
+            token: token.map(Token::from),
             offline: Some(offline),
             progress: false,
         };
@@ -46,30 +61,58 @@ impl Server {
     }
 }
 
-fn answer(stream: &TcpStream, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
+/// Two shards and their index, as files of a model.
+fn sharded(name: &str) -> Option<Vec<u8>> {
+    let dir = home();
+    let write = |file: &str, tensor: &str| {
+        let tensors = [(tensor.to_owned(), Array::vector(vec![1.5f32, 2.5]))];
+        wgrad::weights::write(dir.path().join(file), &tensors, &BTreeMap::new()).unwrap();
+    };
+    let [one, two] = [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ];
+    write(one, "a");
+    write(two, "b");
+    let index = format!(r#"{{"metadata": {{}}, "weight_map": {{"a": "{one}", "b": "{two}"}}}}"#);
+    std::fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
+    std::fs::read(dir.path().join(name)).ok()
+}
+
+fn answer(stream: &TcpStream, log: &Asked) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    let mut range = None;
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, path) = (words.next().unwrap(), words.next().unwrap_or_default());
+    let (mut range, mut token) = (None, None);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header)?;
-        let header = header.trim().to_lowercase();
-        if header.is_empty() {
+        let Some((name, value)) = header.trim().split_once(": ") else {
             break;
-        }
-        if let Some(value) = header.strip_prefix("range: bytes=") {
-            let (start, end) = value.split_once('-').unwrap();
-            range = Some((start.parse::<usize>().unwrap(), end.parse::<usize>().ok()));
+        };
+        match name.to_lowercase().as_str() {
+            "range" => {
+                let start = value
+                    .strip_prefix("bytes=")
+                    .and_then(|v| v.strip_suffix('-'));
+                range = Some(start.unwrap().parse::<usize>().unwrap());
+            }
+            "authorization" => token = value.strip_prefix("Bearer ").map(str::to_owned),
+            _ => {}
         }
     }
-    log.lock().unwrap().push(path.clone());
+    log.lock()
+        .unwrap()
+        .push((method.clone(), path.clone(), token.clone()));
     let mut out = stream;
+    let (head, close) = (method == "HEAD", "Connection: close\r\n\r\n");
+    let about = format!("ETag: \"e{}\"\r\nX-Repo-Commit: {COMMIT}\r\n", path.len());
     let mut refuse = |status: &str, code: &str| {
         write!(
             out,
-            "HTTP/1.1 {status}\r\nX-Error-Code: {code}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            "HTTP/1.1 {status}\r\nX-Error-Code: {code}\r\nContent-Length: 0\r\n{close}"
         )
     };
     let content = match path.as_str() {
@@ -83,38 +126,92 @@ fn answer(stream: &TcpStream, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
             );
             json.into_bytes()
         }
-        "/org/tiny/resolve/main/cut.bin" => {
-            let last = "Content-Range: bytes 0-0/100\r\nContent-Length: 100\r\nConnection: close";
-            return write!(
-                out,
-                "HTTP/1.1 206 Partial Content\r\nETag: \"e\"\r\nX-Repo-Commit: {COMMIT}\r\n{last}\r\n\r\nx"
-            );
+        "/api/models/org/tiny/revision/v2" => b"<html>".to_vec(),
+        "/org/tiny/resolve/main/breaks.bin" if !head => {
+            // four bytes of ten and then nothing; the rest to who asks for it
+            let (from, part) = match range {
+                None => (0, &b"0123"[..]),
+                Some(from) => (from, &b"0123456789"[from..]),
+            };
+            let status = if from == 0 {
+                "200 OK"
+            } else {
+                "206 Partial Content"
+            };
+            let length = format!("Content-Length: {}\r\n", 10 - from);
+            let range = format!("Content-Range: bytes {from}-9/10\r\n");
+            write!(out, "HTTP/1.1 {status}\r\n{range}{length}{close}")?;
+            return out.write_all(part);
         }
+        "/org/tiny/resolve/main/breaks.bin" => vec![0; 10],
+        "/org/tiny/resolve/main/cut.bin" if !head => {
+            return write!(out, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n{close}x");
+        }
+        "/org/tiny/resolve/main/cut.bin" => vec![0; 100],
+        "/org/tiny/resolve/main/small.bin" => vec![0; if head { 100 } else { 7 }],
+        "/org/tiny/resolve/main/large.bin" => vec![0; if head { 7 } else { 100 }],
         "/org/tiny/resolve/main/odd.bin" => {
+            return write!(out, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{close}");
+        }
+        "/org/tiny/resolve/main/climbs.bin" => {
+            let about = format!("ETag: \"../../../x\"\r\nX-Repo-Commit: {COMMIT}\r\n");
             return write!(
                 out,
-                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                "HTTP/1.1 200 OK\r\n{about}Content-Length: 1\r\n{close}x"
             );
         }
+        "/org/tiny/resolve/main/round.bin" => {
+            return write!(
+                out,
+                "HTTP/1.1 302 Found\r\nLocation: {path}\r\nContent-Length: 0\r\n{close}"
+            );
+        }
+        "/org/tiny/resolve/main/away.bin" => {
+            let to = format!("{}/signed/away.bin?key=1", ELSEWHERE.get().unwrap().address);
+            let linked = "X-Linked-ETag: \"linked\"\r\nX-Linked-Size: 5\r\n";
+            return write!(
+                out,
+                "HTTP/1.1 302 Found\r\nLocation: {to}\r\n{linked}{about}Content-Length: 0\r\n{close}"
+            );
+        }
+        "/signed/away.bin?key=1" => b"apart".to_vec(),
         "/org/tiny/resolve/main/teapot" => return refuse("500 Broken", ""),
-        p if p.starts_with("/org/gated/") => return refuse("403 Forbidden", "GatedRepo"),
+        p if p.starts_with("/org/old/") => {
+            let to = path.replace("/old/", "/tiny/");
+            return write!(
+                out,
+                "HTTP/1.1 307 Moved\r\nLocation: {to}\r\nContent-Length: 0\r\n{close}"
+            );
+        }
+        p if p.starts_with("/org/sharded/resolve/main/") => {
+            match sharded(p.rsplit('/').next().unwrap()) {
+                Some(content) => content,
+                None => return refuse("404 Not Found", "EntryNotFound"),
+            }
+        }
+        p if p.starts_with("/org/gated/") => match token.as_deref() {
+            Some("good") => b"secret".to_vec(),
+            Some("weak") | None => return refuse("403 Forbidden", "GatedRepo"),
+            Some(_) => return refuse("401 Unauthorized", ""),
+        },
+        p if p.starts_with("/org/private/") && token.as_deref() == Some("good") => {
+            b"secret".to_vec()
+        }
         p if p.starts_with("/org/tiny/resolve/main/") => {
             return refuse("404 Not Found", "EntryNotFound");
         }
         p if p.starts_with("/org/tiny/") => return refuse("404 Not Found", "RevisionNotFound"),
         _ => return refuse("401 Unauthorized", "RepoNotFound"),
     };
-    let total = content.len();
-    let (start, end) = range.unwrap_or((0, None));
-    let end = end.map_or(total, |e| (e + 1).min(total));
-    let part = &content[start..end];
     write!(
         out,
-        "HTTP/1.1 206 Partial Content\r\nETag: \"{total:x}\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Range: bytes {start}-{}/{total}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        end - 1,
-        part.len()
+        "HTTP/1.1 200 OK\r\n{about}Content-Length: {}\r\n{close}",
+        content.len()
     )?;
-    out.write_all(part)
+    match head {
+        true => Ok(()),
+        false => out.write_all(&content),
+    }
 }
 
 fn home() -> tempfile::TempDir {
@@ -201,31 +298,50 @@ fn what_is_not_there_is_named() {
         (
             message(hub.dataset("nobody/nothing").file("x")),
             format!(
-                "x of data set nobody/nothing: there is none of that name, or it needs a token (huggingface-cli login) ({at}, status 401)"
+                "x of data set nobody/nothing: there is none of that name, or it needs a token (HF_TOKEN, or hf auth login) ({at}, status 401)"
             ),
         ),
         (
             message(hub.model("org/gated").file("x")),
             format!(
-                "x of model org/gated: it is to be asked for on its page, and needs a token (huggingface-cli login) ({at}, status 403)"
+                "x of model org/gated: access is to be asked for on its page, and needs a token (HF_TOKEN, or hf auth login) ({at}, status 403)"
             ),
         ),
         (
             message(hub.model("org/tiny").file("teapot")),
-            format!("teapot of model org/tiny: the hub refused ({at}, status 500)"),
+            format!("teapot of model org/tiny: the hub failed: try again later ({at}, status 500)"),
         ),
         (
             message(hub.model("org/tiny").file("odd.bin")),
             format!("odd.bin of model org/tiny: {at} does not answer as a hub does: header etag"),
         ),
+        (
+            message(hub.model("org/tiny").file("climbs.bin")),
+            format!(
+                "climbs.bin of model org/tiny: {at} does not answer as a hub does: header etag"
+            ),
+        ),
+        (
+            message(hub.model("org/tiny").file("round.bin")),
+            format!(
+                "round.bin of model org/tiny: {at} does not answer as a hub does: more than 8 redirects"
+            ),
+        ),
+        (
+            message(hub.model("org/tiny").revision("v2").files()),
+            format!(
+                "the files of model org/tiny at v2: {at} does not answer as a hub does: not JSON: expected value at line 1 column 1"
+            ),
+        ),
+        (
+            message(hub.model("org/nothing").weights()),
+            format!(
+                "model.safetensors of model org/nothing: there is none of that name, or it needs a token (HF_TOKEN, or hf auth login) ({at}, status 401)"
+            ),
+        ),
     ] {
         assert_eq!(got, want);
     }
-    // an answer that ends early leaves no file behind that would be taken for a whole one
-    let cut = message(hub.model("org/tiny").file("cut.bin"));
-    assert!(cut.starts_with("cut.bin of model org/tiny: "), "{cut}");
-    let offline = server.hub(dir.path(), true);
-    assert!(message(offline.model("org/tiny").file("cut.bin")).contains("not in the cache"));
 
     let gone = TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = Server {
@@ -238,6 +354,153 @@ fn what_is_not_there_is_named() {
         text.contains("cannot be reached (")
             && text.ends_with("; with HF_HUB_OFFLINE=1 the cache alone is used"),
         "{text}"
+    );
+}
+
+/// An answer that is not of the size that was said leaves no file behind that would be taken for a whole one.
+#[test]
+fn broken_downloads() {
+    let (server, dir) = (Server::start(), home());
+    let hub = server.hub(dir.path(), false);
+    let (tiny, at) = (hub.model("org/tiny"), &server.address);
+    let next = "; the next one goes on from there";
+    for (name, want) in [
+        (
+            "cut.bin",
+            " of 100 bytes (response body closed before all bytes were read)",
+        ),
+        (
+            "small.bin",
+            "small.bin of model org/tiny: the download broke off after 7 of 100 bytes",
+        ),
+    ] {
+        let text = message(tiny.file(name));
+        assert!(text.contains(want) && text.ends_with(next), "{text}");
+    }
+    assert_eq!(
+        message(tiny.file("large.bin")),
+        format!("large.bin of model org/tiny: more came than the 7 bytes that {at} said")
+    );
+    let offline = server.hub(dir.path(), true);
+    for name in ["cut.bin", "small.bin", "large.bin"] {
+        assert!(message(offline.model("org/tiny").file(name)).contains("not in the cache"));
+    }
+    // what broke is taken up where it broke
+    let whole = tiny.file("breaks.bin").unwrap();
+    assert_eq!(std::fs::read(whole).unwrap(), b"0123456789");
+    let gets = server
+        .asked()
+        .into_iter()
+        .filter(|p| p.ends_with("breaks.bin"));
+    assert_eq!(gets.count(), 3); // what it is, and two parts
+}
+
+#[test]
+fn models_in_shards() {
+    let (server, dir) = (Server::start(), home());
+    let hub = server.hub(dir.path(), false);
+    let reader = hub.model("org/sharded").weights().unwrap();
+    assert_eq!(reader.names(), ["a", "b"]);
+    assert_eq!(reader.files().len(), 2);
+    let params = wgrad::Params::new(0);
+    for name in ["a", "b"] {
+        params.parameter(name, [2], wgrad::nn::init::constant(0.0));
+    }
+    let options = DeviceOptions {
+        kind: Some(DeviceKind::Cpu),
+        ..DeviceOptions::default()
+    };
+    let mut session = wgrad::Session::with_options(&params, &options).unwrap();
+    let offline = server.hub(dir.path(), true);
+    session
+        .load(offline.model("org/sharded").weight_file().unwrap())
+        .unwrap();
+    assert_eq!(session.get("b").unwrap().to_f32(), [1.5, 2.5]);
+    let text = message(offline.model("org/tiny").weights());
+    assert!(
+        text.starts_with("model.safetensors of model org/tiny is not in the cache"),
+        "{text}"
+    );
+    // a shard that is not there is named
+    let lost = dir
+        .path()
+        .join("hub/models--org--sharded/snapshots")
+        .join(COMMIT);
+    std::fs::remove_file(lost.join("model-00002-of-00002.safetensors")).unwrap();
+    let text = message(offline.model("org/sharded").weights());
+    assert!(
+        text.starts_with("model-00002-of-00002.safetensors of model org/sharded"),
+        "{text}"
+    );
+}
+
+#[test]
+fn tokens_go_to_the_hub_alone() {
+    let elsewhere = ELSEWHERE.get_or_init(Server::start);
+    let (server, dir) = (Server::start(), home());
+    let hub = server.hub_with(dir.path(), false, Some("good\n"));
+    let content = |path: wgrad::Result<std::path::PathBuf>| std::fs::read(path.unwrap()).unwrap();
+    assert_eq!(content(hub.model("org/gated").file("x")), b"secret");
+    assert_eq!(content(hub.model("org/private").file("x/y")), b"secret");
+    assert_eq!(content(hub.model("org/tiny").file("away.bin")), b"apart");
+    let away = elsewhere.asked.lock().unwrap().clone();
+    assert!(!away.is_empty());
+    assert!(away.iter().all(|(_, _, token)| token.is_none()), "{away:?}");
+    let here = server.asked.lock().unwrap().clone();
+    assert!(
+        here.iter()
+            .all(|(_, _, token)| token.as_deref() == Some("good")),
+        "{here:?}"
+    );
+    // a model of another name is found within the hub
+    assert_eq!(hub.model("org/old").weights().unwrap().names().len(), 12);
+
+    let at = &server.address;
+    for (token, model, want) in [
+        (
+            "weak",
+            "org/gated",
+            "the token has no access: ask for it on its page",
+            403,
+        ),
+        (
+            "worn",
+            "org/gated",
+            "the token is not one that the hub knows",
+            401,
+        ),
+        (
+            "weak",
+            "org/private",
+            "there is none of that name, or the token may not see it",
+            401,
+        ),
+    ]
+    .map(|(token, model, why, status)| {
+        (
+            token,
+            model,
+            format!("z of model {model}: {why} ({at}, status {status})"),
+        )
+    }) {
+        let hub = server.hub_with(dir.path(), false, Some(token));
+        let text = message(hub.model(model).file("z"));
+        assert_eq!(text, want);
+        assert!(
+            !format!("{hub:?} {:?}", hub.model(model)).contains(token),
+            "{hub:?}"
+        );
+    }
+    let options = HubOptions {
+        token: Some("hf_se cret".into()),
+        home: Some(dir.path().into()),
+        ..HubOptions::default()
+    };
+    assert!(!format!("{options:?}").contains("hf_se"));
+    let text = Hub::with_options(&options).unwrap_err().to_string();
+    assert_eq!(
+        text,
+        "the hub's token (HF_TOKEN) has spaces or letters that no token has"
     );
 }
 
@@ -289,6 +552,12 @@ fn child() {
         ..HubOptions::default()
     })
     .unwrap();
+    if std::env::var_os("WGRAD_TEST_GATED").is_some() {
+        match hub.model("org/gated").file("x") {
+            Ok(_) => println!("GIVEN"),
+            Err(error) => println!("ERROR {error}"),
+        }
+    }
     match hub.dataset("org/words").file("data/train.txt") {
         Ok(path) => println!("PATH {}", path.display()),
         Err(error) => println!("ERROR {error}"),
@@ -323,4 +592,43 @@ fn the_environment_decides() {
     );
     assert!(!server.asked().is_empty());
     assert!(run("1").contains("PATH "));
+}
+
+#[test]
+fn a_token_is_found() {
+    let (server, dir) = (Server::start(), home());
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "hub::child", "--ignored", "--nocapture"]);
+        for name in ["HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"] {
+            command.env_remove(name);
+        }
+        let cache = home(); // nothing of an earlier run
+        std::fs::write(cache.path().join("token"), "good\n").unwrap();
+        let done = command
+            .env("HF_HOME", cache.path())
+            .env("HF_ENDPOINT", &server.address)
+            .env("WGRAD_TEST_GATED", "1")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let other = dir.path().join("other");
+    std::fs::write(&other, "weak").unwrap();
+    let out = run(&[]);
+    assert!(out.contains("GIVEN"), "{out}");
+    let out = run(&[("HF_TOKEN_PATH", other.to_str().unwrap())]);
+    assert!(out.contains("the token has no access"), "{out}");
+    let out = run(&[
+        ("HF_TOKEN_PATH", other.to_str().unwrap()),
+        ("HF_TOKEN", "good"),
+    ]);
+    assert!(out.contains("GIVEN"), "{out}");
+    let out = run(&[("HF_TOKEN", "bad-token")]);
+    assert!(
+        out.contains("the token is not one that the hub knows"),
+        "{out}"
+    );
+    assert!(!out.contains("bad-token"), "{out}");
 }

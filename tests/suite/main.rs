@@ -24,6 +24,7 @@ mod look;
 mod norm;
 mod optimizers;
 mod parity;
+mod parts;
 mod plans;
 mod readme;
 mod recurrent;
