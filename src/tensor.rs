@@ -419,6 +419,14 @@ impl Trace {
         inner.graph.nodes.iter().rposition(found)
     }
 
+    /// Whether something is assigned to elements of `range` already.
+    pub(crate) fn assigns_into(&self, range: StateRange) -> bool {
+        let inner = self.0.borrow();
+        let into =
+            |n: &Node| matches!(n.op.kind(), crate::op::Kind::Assign(r) if r.overlaps(&range));
+        inner.graph.nodes.iter().any(into)
+    }
+
     /// Have a node do `op` instead.
     pub(crate) fn replace(&self, node: usize, op: Arc<dyn OpDef>) {
         self.0.borrow_mut().graph.nodes[node].op = op;

@@ -156,6 +156,11 @@ impl Trace {
         let Some(mut runs) = self.runs(loss, &states, &classes) else {
             return nothing(self.poison());
         };
+        if runs.iter().any(|r| self.assigns_into(r.range)) {
+            let message = "comes after another one over the same parameters: add the losses, or name parts of the parameters \
+                           (MinimizeOptions::parameters)";
+            return nothing(self.misuse("minimize", message, site));
+        }
         self.set_micro_steps(options.micro_steps);
         self.updates_part(Part {
             groups: (
@@ -208,6 +213,7 @@ impl Trace {
     }
 
     /// The trainable parameters in flat runs, with their gradients; `None` after an error.
+    #[track_caller]
     fn runs<'a>(
         &'a self,
         loss: &Tensor,

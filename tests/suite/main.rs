@@ -21,6 +21,7 @@ mod init;
 mod layer_errors;
 mod limits;
 mod look;
+mod mistakes;
 mod norm;
 mod optimizers;
 mod parity;

@@ -216,7 +216,7 @@ impl CloneWith for MinimizeOptions {
 fn the_newest_function_says_the_rate() {
     let params = numbers();
     let mut session = cpu().open(&params).unwrap();
-    let mut compile = |session: &mut Session, rate: f64| {
+    let compile = |session: &mut Session, rate: f64| {
         let f = session.compile(Mode::Train, &[], move |g, _| {
             let loss = (&of(g, "a.x") + &of(g, "b.x")).square().sum(&[], false);
             g.minimize(&loss, &Sgd::new(rate));
