@@ -10,7 +10,7 @@ use crate::graph::{Scalar, TensorType};
 use crate::host;
 use crate::plan::{Memory, Plan};
 use crate::state::{self, Params, State, StateKind};
-use crate::tensor::{InputRange, LayerCall, Part, Tensor, Trace, Traced};
+use crate::tensor::{InputRange, LayerCall, Tensor, Trace, Traced};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub struct Session {
     /// Learning rates that functions were compiled with last.
     first_rates: BTreeMap<usize, f64>,
     /// Optimizers and the updates that they have made.
-    parts: Vec<(Part, u64)>,
+    parts: Vec<(crate::tensor::Part, u64)>,
 }
 
 /// A function of tensors, compiled for the shapes that it was called with.
@@ -74,7 +74,7 @@ struct Compiled {
     layers: Vec<LayerCall>,
     multiply_adds: u64,
     updates: bool,
-    parts: Vec<Part>,
+    parts: Vec<crate::tensor::Part>,
 }
 
 /// The results of a run that has been submitted.

@@ -7,7 +7,7 @@ use crate::glob;
 use crate::graph::{OfUpdate, Scalar, StateRange, TensorType};
 use crate::scalar::Expr;
 use crate::state::{ALIGN, AVERAGE, SlotInit, State, StateKind, span};
-use crate::tensor::{Part, Tensor, Trace};
+use crate::tensor::{Tensor, Trace};
 
 /// The slot in which gradients are accumulated.
 const GRADIENT: &str = "grad";
@@ -162,7 +162,7 @@ impl Trace {
             return nothing(self.misuse("minimize", message, site));
         }
         self.set_micro_steps(options.micro_steps);
-        self.updates_part(Part {
+        self.updates_part(crate::tensor::Part {
             groups: (
                 options.first_group,
                 options.first_group + options.groups.len(),
