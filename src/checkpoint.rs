@@ -148,6 +148,12 @@ impl Session {
         for (group, rate) in self.learning_rates() {
             metadata.insert(format!("{RATE}{group}"), rate.to_string());
         }
+        // Of one optimizer the count is that of all.
+        for (group, count) in self.update_counts() {
+            if count != self.updates() {
+                metadata.insert(format!("{UPDATES}.{group}"), count.to_string());
+            }
+        }
         let states = self.optimizer_states();
         self.write(path.as_ref(), &states, &metadata)
     }
@@ -175,6 +181,12 @@ impl Session {
         let states = self.optimizer_states();
         self.read_from(&file, &states)?;
         self.set_counts(updates, micro_step);
+        for (group, _) in self.update_counts() {
+            let key = format!("{UPDATES}.{group}");
+            if file.metadata().contains_key(&key) {
+                self.set_updates_of(group, number(&file, &key)?);
+            }
+        }
         self.set_accumulated(accumulated);
         self.learning_rates().extend(rates);
         Ok(())

@@ -15,7 +15,7 @@ pub enum Error {
     #[error("{0}")]
     Graph(Misuse),
     /// Trainable parameters that the loss does not depend on.
-    #[error("the loss does not reach {}: freeze what is not used, or use it", list(.parameters))]
+    #[error("the loss does not reach {}: freeze what is not used, use it, or say which parameters are meant (MinimizeOptions::parameters)", list(.parameters))]
     Unreached {
         /// Their paths.
         parameters: Vec<String>,
@@ -94,7 +94,8 @@ pub enum Error {
     },
     /// The loss became NaN or infinite.
     #[error(
-        "the loss became {loss} at step {step} (learning rate {learning_rate:?}){kept}: a smaller learning rate or clipped gradients usually help"
+        "the loss became {loss} at step {step} (learning rate {learning_rate:?}){kept}: {}",
+        why_diverged(*step)
     )]
     Diverged {
         /// The step, from 0.
@@ -205,6 +206,15 @@ impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0
             .map_or(Ok(()), |offset| write!(f, " at byte {offset}"))
+    }
+}
+
+fn why_diverged(step: u64) -> &'static str {
+    match step {
+        0 => {
+            "before any update: look for NaN in the data, and for what the model takes a logarithm, a root or a quotient of"
+        }
+        _ => "a smaller learning rate or clipped gradients usually help",
     }
 }
 

@@ -127,13 +127,15 @@ pub struct OfUpdate {
     pub name: &'static str,
     /// Its parameters.
     pub args: [f64; 2],
+    /// The first parameter group of the optimizer whose updates are counted.
+    pub first_group: usize,
     /// Its value, from the number and the parameters.
     pub value: fn(u64, [f64; 2]) -> f64,
 }
 
 impl OfUpdate {
-    fn key(&self) -> (&'static str, [u64; 2]) {
-        (self.name, self.args.map(f64::to_bits))
+    fn key(&self) -> (&'static str, [u64; 2], usize) {
+        (self.name, self.args.map(f64::to_bits), self.first_group)
     }
 }
 
@@ -169,7 +171,13 @@ impl fmt::Debug for Scalar {
             Self::MicroStep => f.write_str("micro_step"),
             Self::Accumulated => f.write_str("accumulated"),
             Self::LearningRate(group) => write!(f, "learning_rate.{group}"),
-            Self::OfUpdate(f_) => write!(f, "{}{:?}", f_.name, f_.args),
+            Self::OfUpdate(f_) => {
+                write!(f, "{}{:?}", f_.name, f_.args)?;
+                match f_.first_group {
+                    0 => Ok(()),
+                    group => write!(f, " of {group}"),
+                }
+            }
         }
     }
 }

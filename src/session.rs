@@ -44,6 +44,10 @@ pub struct Session {
     rates: BTreeMap<usize, f64>,
     upload: Vec<u32>,
     memory_limit: Option<u64>,
+    /// Learning rates that functions were compiled with last.
+    first_rates: BTreeMap<usize, f64>,
+    /// Optimizers and the updates that they have made.
+    parts: Vec<(crate::tensor::Part, u64)>,
 }
 
 /// A function of tensors, compiled for the shapes that it was called with.
@@ -70,6 +74,7 @@ struct Compiled {
     layers: Vec<LayerCall>,
     multiply_adds: u64,
     updates: bool,
+    parts: Vec<crate::tensor::Part>,
 }
 
 /// The results of a run that has been submitted.
@@ -126,6 +131,8 @@ impl Session {
             rates: BTreeMap::new(),
             upload: Vec::new(),
             memory_limit,
+            first_rates: BTreeMap::new(),
+            parts: Vec::new(),
         };
         session.sync()?;
         Ok(session)
@@ -223,9 +230,7 @@ impl Session {
             self.lift_slots()?;
             traced = self.trace(f, inputs, accumulates)?;
         }
-        for (group, rate) in &traced.learning_rates {
-            self.rates.entry(*group).or_insert(*rate);
-        }
+        self.take_optimizers(&traced, f.compiled == 0)?;
         f.micro_steps = traced.micro_steps;
         let compiled = self.load_plan(traced, inputs, accumulates)?;
         f.plans.push(compiled);
@@ -306,6 +311,7 @@ impl Session {
             layers: traced.layers,
             multiply_adds: traced.multiply_adds,
             updates,
+            parts: traced.parts,
         })
     }
 
@@ -372,7 +378,12 @@ impl Session {
             .submit(compiled.id, &self.upload[..plan.upload_words])?;
         if f.mode == Mode::Train {
             self.micro_step = self.micro_step.wrapping_add(1);
-            self.updates += u64::from(compiled.updates);
+            if compiled.updates {
+                self.updates += 1;
+                let made = self.parts.iter_mut();
+                let of = |first| compiled.parts.iter().any(|p| p.groups.0 == first);
+                made.for_each(|(part, n)| *n += u64::from(of(part.groups.0)));
+            }
             if f.micro_steps > 1 {
                 self.accumulated = if whole { 0 } else { self.accumulated + 1 };
             }
@@ -416,7 +427,10 @@ impl Session {
             Scalar::MicroStep => self.micro_step,
             Scalar::Accumulated => (self.accumulated as f32).to_bits(),
             Scalar::LearningRate(group) => (self.learning_rate_of(group) as f32).to_bits(),
-            Scalar::OfUpdate(f) => ((f.value)(self.updates + 1, f.args) as f32).to_bits(),
+            Scalar::OfUpdate(f) => {
+                let number = self.updates_of(f.first_group) + 1;
+                ((f.value)(number, f.args) as f32).to_bits()
+            }
         }
     }
 

@@ -257,12 +257,12 @@ impl Params {
         let mut store = self.lock();
         store.place(&self.prefix);
         let shape = value.shape().clone();
-        let fault = if store.by_path.contains_key(path.as_str()) {
-            Some("there is one of that name already")
-        } else if store.sealed {
+        let fault = if store.sealed {
             Some(
                 "a function that is traced again must not create parameters: build layers outside of it",
             )
+        } else if store.by_path.contains_key(path.as_str()) {
+            Some("there is one of that name already")
         } else if shape.numel() > SEGMENT {
             Some(TOO_LARGE)
         } else {
@@ -533,7 +533,16 @@ impl Store {
 /// What layers give: a parameter's value in a trace.
 impl crate::tensor::Trace {
     /// The value of `param` when the run starts.
+    #[track_caller]
     pub fn param(&self, param: &Param) -> crate::tensor::Tensor {
+        let known = self.params().get(&param.path);
+        if known.is_none_or(|s| s.shape != param.shape) {
+            let message = format!(
+                "{} {} is none of the session's: build layers with the Params that the session is made of",
+                param.path, param.shape
+            );
+            return self.misuse("parameter", message, Site::here());
+        }
         let state = self.params().state(param);
         let average = format!("{AVERAGE}/{}", param.path);
         let average = self.params().get(&average).filter(|_| self.averages());

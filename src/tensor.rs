@@ -33,6 +33,7 @@ struct Inner {
     ranges: Vec<InputRange>,
     states: HashMap<(StateRange, TensorType), Tensor>,
     rates: Vec<(usize, f64)>,
+    parts: Vec<Part>,
     layers: Vec<LayerCall>,
     /// For each layer that is running: the multiply-adds of those inside of it that have run.
     running: Vec<u64>,
@@ -82,6 +83,17 @@ pub struct Traced {
     pub multiply_adds: u64,
     /// Micro-steps whose gradients make an update.
     pub micro_steps: usize,
+    /// The optimizers that make updates.
+    pub parts: Vec<Part>,
+}
+
+/// What an optimizer is over, and which parameter groups are its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its first and its last parameter group.
+    pub groups: (usize, usize),
+    /// Patterns of its parameters; empty for all.
+    pub parameters: Vec<String>,
 }
 
 /// A value in a trace: shape and dtype are known, elements are not.
@@ -108,6 +120,7 @@ impl Trace {
             ranges: Vec::new(),
             states: HashMap::new(),
             rates: Vec::new(),
+            parts: Vec::new(),
             layers: Vec::new(),
             running: Vec::new(),
             forward: None,
@@ -382,6 +395,11 @@ impl Trace {
         self.0.borrow_mut().rates.push((group, rate));
     }
 
+    /// Have runs count an update of an optimizer.
+    pub(crate) fn updates_part(&self, part: Part) {
+        self.0.borrow_mut().parts.push(part);
+    }
+
     /// Have what is traced from here on be no part of the forward pass.
     pub(crate) fn forward_ends(&self) {
         let mut inner = self.0.borrow_mut();
@@ -399,6 +417,14 @@ impl Trace {
         let inner = self.0.borrow();
         let found = |n: &Node| matches!(n.op.kind(), crate::op::Kind::Assign(r) if r == to);
         inner.graph.nodes.iter().rposition(found)
+    }
+
+    /// Whether something is assigned to elements of `range` already.
+    pub(crate) fn assigns_into(&self, range: StateRange) -> bool {
+        let inner = self.0.borrow();
+        let into =
+            |n: &Node| matches!(n.op.kind(), crate::op::Kind::Assign(r) if r.overlaps(&range));
+        inner.graph.nodes.iter().any(into)
     }
 
     /// Have a node do `op` instead.
@@ -439,6 +465,7 @@ impl Trace {
         let ranges = std::mem::take(&mut inner.ranges);
         let learning_rates = std::mem::take(&mut inner.rates);
         let layers = std::mem::take(&mut inner.layers);
+        let parts = std::mem::take(&mut inner.parts);
         let micro_steps = inner.micro_steps;
         let forward = inner.forward.unwrap_or(graph.nodes.len());
         Ok(Traced {
@@ -448,6 +475,7 @@ impl Trace {
             ranges,
             learning_rates,
             layers,
+            parts,
         })
     }
 }

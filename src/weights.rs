@@ -1,8 +1,12 @@
 //! Tensors in `.safetensors` files, and in the `.pt` and `.pth` files of PyTorch.
 
 mod pickle;
+mod shards;
 mod torch;
 mod zip;
+
+#[cfg(feature = "hub")]
+pub(crate) use shards::files as shard_files;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -27,24 +31,36 @@ const PREFIX: u64 = 8;
 const MAX_HEADER: u64 = 100_000_000;
 const METADATA: &str = "__metadata__";
 
-/// A file of weights that is open for reading, a `.safetensors` file or what PyTorch's `torch.save` wrote of a
-/// state_dict (`.pt`, `.pth`): its header is in memory, its tensors are read one by one.
+/// Weights that are open for reading, a `.safetensors` file or what PyTorch's `torch.save` wrote of a state_dict (`.pt`,
+/// `.pth`): the header is in memory, tensors are read one by one.
 ///
-/// Which of the two it is, its content says. Of a PyTorch file nothing is executed: what its pickle names must be
+/// Which of the two it is, its content says. A model in several files (shards) is opened by its index, a file whose
+/// name ends in `.index.json`, or by its folder, as Hugging Face's `from_pretrained` takes it: `model.safetensors`,
+/// `model.safetensors.index.json`, `pytorch_model.bin` or `pytorch_model.bin.index.json`, the first that is there. Of a PyTorch file nothing is executed: what its pickle names must be
 /// PyTorch's own for tensors, anything else is an error. The state_dict may be the file's whole content or lie in it
 /// under `state_dict`, `model_state_dict` or `model`; in other nested dictionaries names are joined with dots.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
-    file: File,
+    /// The file itself, or the shards.
+    parts: Vec<Part>,
     metadata: BTreeMap<String, String>,
     names: Vec<String>,
     tensors: HashMap<String, Place>,
 }
 
-/// Where a tensor lies in the file.
+/// One file of weights.
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+    file: File,
+}
+
+/// Where a tensor lies in a file.
 #[derive(Debug, Clone)]
 struct Place {
+    /// Which part's file.
+    part: usize,
     shape: Shape,
     dtype: Dtype,
     /// Byte offset of its first element.
@@ -62,13 +78,26 @@ fn size_of(dtype: Dtype) -> usize {
 }
 
 impl Reader {
-    /// Opens a file and checks its header: every tensor lies inside the file, and those of a safetensors file fill it.
+    /// Opens a file, an index of shards or a folder, and checks the headers: every tensor lies inside its file, and those
+    /// of a safetensors file fill it.
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be read, [`Error::File`] with the byte offset where it is no file of weights, a
-    /// truncated one, or one that asks for code to be run.
+    /// truncated one, or one that asks for code to be run; for an index that names files or tensors that are not there,
+    /// and for a folder without weights.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        let found = match path.is_dir() {
+            true => shards::in_folder(path)?,
+            false => path.to_owned(),
+        };
+        match shards::is_index(&found) {
+            true => shards::open(&found),
+            false => Self::open_one(&found),
+        }
+    }
+
+    fn open_one(path: &Path) -> Result<Self> {
         let io = |e| Error::io(path, e);
         let mut file = File::open(path).map_err(io)?;
         let mut start = Vec::new();
@@ -83,16 +112,24 @@ impl Reader {
         };
         Ok(Self {
             path: path.to_owned(),
-            file,
+            parts: vec![Part {
+                path: path.to_owned(),
+                file,
+            }],
             metadata,
             names: tensors.iter().map(|(name, _)| name.clone()).collect(),
             tensors: tensors.into_iter().collect(),
         })
     }
 
-    /// The file.
+    /// The file, or the index of the shards.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The files that hold the tensors: one, or the shards.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
+        self.parts.iter().map(|part| part.path.as_path())
     }
 
     /// The strings that were stored beside the tensors.
@@ -208,13 +245,18 @@ impl Reader {
     }
 
     fn refuse(&self, place: &Place, message: String) -> Error {
-        Error::file(&self.path, place.start, message)
+        Error::file(&self.part(place).path, place.start, message)
+    }
+
+    fn part(&self, place: &Place) -> &Part {
+        &self.parts[place.part]
     }
 
     /// The elements of a tensor in row-major order.
     fn source(&self, place: &Place) -> Result<Box<dyn Read + '_>> {
-        let io = |e| Error::io(&self.path, e);
-        let mut file = &self.file;
+        let part = self.part(place);
+        let io = |e| Error::io(&part.path, e);
+        let mut file = &part.file;
         file.seek(SeekFrom::Start(place.start)).map_err(io)?;
         let Some(strides) = &place.strides else {
             return Ok(Box::new(BufReader::with_capacity(1 << 16, file)));
@@ -246,7 +288,7 @@ impl Reader {
         let mut words = vec![0u32; place.shape.numel()];
         self.source(place)?
             .read_exact(bytemuck::cast_slice_mut(&mut words))
-            .map_err(|e| Error::io(&self.path, e))?;
+            .map_err(|e| Error::io(&self.part(place).path, e))?;
         Ok(words)
     }
 
@@ -256,19 +298,19 @@ impl Reader {
         place: &Place,
         f: impl Fn([u8; N]) -> Result<T, String>,
     ) -> Result<Vec<T>> {
-        let count = place.shape.numel();
+        let (count, path) = (place.shape.numel(), &self.part(place).path);
         let mut source = self.source(place)?;
         let mut values = Vec::with_capacity(count);
         for i in 0..count {
             let mut bytes = [0; N];
             source
                 .read_exact(&mut bytes)
-                .map_err(|e| Error::io(&self.path, e))?;
+                .map_err(|e| Error::io(path, e))?;
             let at = place
                 .strides
                 .is_none()
                 .then(|| place.start + (i * N) as u64);
-            values.push(f(bytes).map_err(|message| Error::file(&self.path, at, message))?);
+            values.push(f(bytes).map_err(|message| Error::file(path, at, message))?);
         }
         Ok(values)
     }
@@ -307,6 +349,7 @@ fn safetensors(path: &Path, file: &mut File) -> Result<(BTreeMap<String, String>
     let mut tensors: Vec<_> = info.tensors().into_iter().collect();
     tensors.sort_by_key(|(name, t)| (t.data_offsets, name.clone()));
     let place = |t: &TensorInfo| Place {
+        part: 0,
         shape: Shape::from(t.shape.clone()),
         dtype: t.dtype,
         start: data + t.data_offsets.0 as u64,

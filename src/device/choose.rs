@@ -10,7 +10,9 @@ pub enum DeviceKind {
     Cpu,
     /// A GPU, through wgpu; also a software adapter.
     Gpu,
-    /// A GPU and the CPU, compared step by step.
+    /// A GPU and the CPU: every step of a plan on both, from the same inputs. The first step whose results differ by
+    /// more than `1e-5 + 1e-4 |x| + 1e-6 max |x|` is an [`Error::Lockstep`] that names it. So one verifies a model of
+    /// one's own on one's own machine, without a change to the program: `WGRAD_DEVICE=lockstep`.
     Lockstep,
 }
 

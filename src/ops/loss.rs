@@ -39,19 +39,44 @@ fn huber(d: &Expr, delta: f32) -> Expr {
 }
 
 impl Tensor {
-    /// The squared difference of each element from `target` (broadcast), combined: `torch.nn.functional.mse_loss`.
+    /// Poison, where `target` would stretch `self`: `[n, 1]` and `[n]` would be compared as all pairs, `[n, n]`.
+    fn stretched(&self, op: &str, target: &Tensor, site: Site) -> Option<Tensor> {
+        if self.is_poisoned() || target.is_poisoned() {
+            return Some(self.trace().poison());
+        }
+        if self.dtype() != target.dtype() {
+            return None; // which the loss itself tells
+        }
+        let both = self.shape().broadcast(target.shape());
+        (both.as_ref() != Some(self.shape())).then(|| {
+            let message = format!(
+                "takes a target of the shape of the predictions {}, or one that is repeated to it; {} came",
+                self.shape(),
+                target.shape()
+            );
+            self.trace().misuse(op, message, site)
+        })
+    }
+
+    /// The squared difference of each element from `target` (repeated to this shape), combined: `torch.nn.functional.mse_loss`.
     #[track_caller]
     pub fn mse_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
-        reduction.of(&self.sub(target).square())
+        match self.stretched("mse_loss", target, Site::here()) {
+            Some(poison) => poison,
+            None => reduction.of(&self.sub(target).square()),
+        }
     }
 
-    /// The distance of each element from `target` (broadcast), combined: `torch.nn.functional.l1_loss`.
+    /// The distance of each element from `target` (repeated to this shape), combined: `torch.nn.functional.l1_loss`.
     #[track_caller]
     pub fn l1_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
-        reduction.of(&self.sub(target).abs())
+        match self.stretched("l1_loss", target, Site::here()) {
+            Some(poison) => poison,
+            None => reduction.of(&self.sub(target).abs()),
+        }
     }
 
-    /// `d² / (2 beta)` where the distance `d` from `target` (broadcast) is below `beta`, `d - beta / 2` elsewhere,
+    /// `d² / (2 beta)` where the distance `d` from `target` (repeated to this shape) is below `beta`, `d - beta / 2` elsewhere,
     /// combined: `torch.nn.functional.smooth_l1_loss`, where `beta` is 1 by default. With 0 it is [`Tensor::l1_loss`].
     #[track_caller]
     pub fn smooth_l1_loss(&self, target: &Tensor, beta: f32, reduction: Reduction) -> Tensor {
@@ -60,6 +85,9 @@ impl Tensor {
             let message = format!("takes a beta of 0 or more, {beta} came");
             return self.trace().misuse("smooth_l1_loss", message, site);
         }
+        if let Some(poison) = self.stretched("smooth_l1_loss", target, site) {
+            return poison;
+        }
         let f = |x: &[Expr]| match &x[0] - &x[1] {
             d if beta == 0.0 => d.abs(),
             d => &huber(&d, beta) * &lit(1.0 / beta),
@@ -67,7 +95,7 @@ impl Tensor {
         reduction.of(&pointwise("smooth_l1_loss", &[self, target], f, site))
     }
 
-    /// `d² / 2` where the distance `d` from `target` (broadcast) is at most `delta`, `delta (d - delta / 2)` elsewhere,
+    /// `d² / 2` where the distance `d` from `target` (repeated to this shape) is at most `delta`, `delta (d - delta / 2)` elsewhere,
     /// combined: `torch.nn.functional.huber_loss`, where `delta` is 1 by default.
     #[track_caller]
     pub fn huber_loss(&self, target: &Tensor, delta: f32, reduction: Reduction) -> Tensor {
@@ -76,17 +104,24 @@ impl Tensor {
             let message = format!("takes a delta above 0, {delta} came");
             return self.trace().misuse("huber_loss", message, site);
         }
+        if let Some(poison) = self.stretched("huber_loss", target, site) {
+            return poison;
+        }
         let f = |x: &[Expr]| huber(&(&x[0] - &x[1]), delta);
         reduction.of(&pointwise("huber_loss", &[self, target], f, site))
     }
 
-    /// The squared difference of `log(1 + x)` and `log(1 + target)` (broadcast), both arguments held at 1e-7 or above,
-    /// combined: Keras's `mean_squared_logarithmic_error`.
+    /// The squared difference of `log(1 + x)` and `log(1 + target)` (repeated to this shape), both arguments held at 1e-7 or
+    /// above, combined: Keras's `mean_squared_logarithmic_error`.
     #[track_caller]
     pub fn msle_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
+        let site = Site::here();
+        if let Some(poison) = self.stretched("msle_loss", target, site) {
+            return poison;
+        }
         let log = |x: &Expr| x.clamp(1e-7, f32::INFINITY).log1p();
         let f = |x: &[Expr]| (&log(&x[0]) - &log(&x[1])).square();
-        reduction.of(&pointwise("msle_loss", &[self, target], f, Site::here()))
+        reduction.of(&pointwise("msle_loss", &[self, target], f, site))
     }
 
     /// The divergence of the distribution `target` from that whose logarithms `self` is, combined:

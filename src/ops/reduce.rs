@@ -416,13 +416,14 @@ impl Tensor {
         }
     }
 
-    /// The sum over `dims`.
+    /// The sum over `dims` (negative from the end; none for all), which stay as 1 where `keepdim`: `torch.sum`. Of all of
+    /// `[2, 3]`: `x.sum(&[], false)`, `[]`.
     #[track_caller]
     pub fn sum(&self, dims: &[isize], keepdim: bool) -> Tensor {
         self.reduce(Combine::Sum, dims, keepdim, Site::here())
     }
 
-    /// The mean over `dims`.
+    /// The mean over `dims`, as [`Tensor::sum`] has them: `torch.mean`.
     #[track_caller]
     pub fn mean(&self, dims: &[isize], keepdim: bool) -> Tensor {
         let sum = self.reduce(Combine::Sum, dims, keepdim, Site::here());
@@ -430,13 +431,13 @@ impl Tensor {
         sum.mul_scalar(1.0 / n)
     }
 
-    /// The largest over `dims`; NaN where any is.
+    /// The largest over `dims`, as [`Tensor::sum`] has them; NaN where any is: `torch.amax`.
     #[track_caller]
     pub fn amax(&self, dims: &[isize], keepdim: bool) -> Tensor {
         self.reduce(Combine::Max, dims, keepdim, Site::here())
     }
 
-    /// The smallest over `dims`; NaN where any is.
+    /// The smallest over `dims`, as [`Tensor::sum`] has them; NaN where any is: `torch.amin`.
     #[track_caller]
     pub fn amin(&self, dims: &[isize], keepdim: bool) -> Tensor {
         self.reduce(Combine::Min, dims, keepdim, Site::here())

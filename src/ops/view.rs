@@ -181,7 +181,7 @@ impl Tensor {
         )
     }
 
-    /// Dimensions from `start_dim` on as one.
+    /// Dimensions from `start_dim` on as one: `torch.flatten`, and `flatten(1)` keeps the batch, `[n, c, h, w]` to `[n, c h w]`.
     #[track_caller]
     pub fn flatten(&self, start_dim: isize) -> Tensor {
         if self.rank() == 0 {

@@ -83,6 +83,16 @@ pub(super) struct Class {
     l2: f32,
 }
 
+impl Class {
+    /// The class with its group counted from another index than 0.
+    pub fn from(self, first_group: usize) -> Self {
+        Self {
+            group: first_group + self.group,
+            ..self
+        }
+    }
+}
+
 /// The class of each of `states`, in their order. Groups: the first that fits; penalties: the sum of all that fit.
 pub(super) fn classes(
     trace: &Trace,

@@ -3,6 +3,7 @@
 use super::groups::{self, Blocks, Class, ParamGroup, Penalty};
 use super::{Optimizer, Slot, Update, not_negative, shown, slot};
 use crate::error::{Error, Site};
+use crate::glob;
 use crate::graph::{OfUpdate, Scalar, StateRange, TensorType};
 use crate::scalar::Expr;
 use crate::state::{ALIGN, AVERAGE, SlotInit, State, StateKind, span};
@@ -14,6 +15,15 @@ const GRADIENT: &str = "grad";
 /// What [`Trace::minimize_with`] does besides the optimizer's rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MinimizeOptions {
+    /// Patterns of the parameters that are changed, as [`crate::glob::matches`] reads them; empty, the default, for all.
+    /// The others are in the loss as constants, as where PyTorch's optimizer is given a part of the parameters: two
+    /// functions over two parts train a generator and a discriminator in turn.
+    pub parameters: Vec<String>,
+    /// Index of the first parameter group, 0 by default. An optimizer over a part of the parameters has learning rates and
+    /// a count of updates of its own from an index of its own on: see [`Session::set_learning_rate_of`].
+    ///
+    /// [`Session::set_learning_rate_of`]: crate::Session::set_learning_rate_of
+    pub first_group: usize,
     /// Parameters with learning rates and decays of their own; a parameter is of the first group that fits.
     pub groups: Vec<ParamGroup>,
     /// Penalties, whose gradients come before clipping; where several fit a parameter, they add up. They are no part of
@@ -35,6 +45,8 @@ pub struct MinimizeOptions {
 impl Default for MinimizeOptions {
     fn default() -> Self {
         Self {
+            parameters: Vec::new(),
+            first_group: 0,
             groups: Vec::new(),
             penalties: Vec::new(),
             clip_value: None,
@@ -46,11 +58,22 @@ impl Default for MinimizeOptions {
 }
 
 impl MinimizeOptions {
-    /// The learning rates that the parameter groups start with, by index: 0 is the optimizer's.
+    /// The parameters that `pattern` stands for and no others, with learning rates and a count of updates from index
+    /// `first_group` on: `MinimizeOptions::part("generator", 1)`.
+    pub fn part(pattern: impl Into<String>, first_group: usize) -> Self {
+        Self {
+            parameters: vec![pattern.into()],
+            first_group,
+            ..Self::default()
+        }
+    }
+
+    /// The learning rates that the parameter groups start with, by index: the first is the optimizer's.
     pub fn rates(&self, optimizer: &dyn Optimizer) -> Vec<(usize, f64)> {
         let first = (0, optimizer.learning_rate());
         std::iter::once(first)
             .chain(groups::rates(&self.groups))
+            .map(|(group, rate)| (self.first_group + group, rate))
             .collect()
     }
 }
@@ -74,8 +97,8 @@ struct Run<'a> {
 }
 
 impl Trace {
-    /// Have a run take one step of `optimizer` down `loss`, for every trainable parameter. In a trace for evaluation
-    /// this does nothing.
+    /// Have a run take one step of `optimizer` down `loss`, for every trainable parameter; for a part of them there is
+    /// [`MinimizeOptions::part`]. In a trace for evaluation this does nothing.
     ///
     /// A trainable parameter that the loss does not reach is an error of `compile`.
     #[track_caller]
@@ -113,11 +136,16 @@ impl Trace {
             penalty: self.scalar(0.0),
         };
         let mut states = self.params().all();
-        states.retain(|s| s.kind == StateKind::Parameter && s.trainable);
+        let named = |path: &str| options.parameters.iter().any(|p| glob::matches(p, path));
+        let meant = |path: &str| options.parameters.is_empty() || named(path);
+        states.retain(|s| s.kind == StateKind::Parameter && s.trainable && meant(&s.path));
         let classes = check(optimizer, options).and_then(|()| {
             let (decay, groups) = (optimizer.weight_decay(), &options.groups);
+            self.all_match(&options.parameters)?;
             groups::classes(self, &states, decay, groups, &options.penalties)
         });
+        let first = |c: Class| c.from(options.first_group);
+        let classes = classes.map(|all| all.into_iter().map(first).collect::<Vec<_>>());
         let classes = match classes {
             Ok(classes) => classes,
             Err(message) => return nothing(self.misuse("minimize", message, site)),
@@ -128,7 +156,19 @@ impl Trace {
         let Some(mut runs) = self.runs(loss, &states, &classes) else {
             return nothing(self.poison());
         };
+        if runs.iter().any(|r| self.assigns_into(r.range)) {
+            let message = "comes after another one over the same parameters: add the losses, or name parts of the parameters \
+                           (MinimizeOptions::parameters)";
+            return nothing(self.misuse("minimize", message, site));
+        }
         self.set_micro_steps(options.micro_steps);
+        self.updates_part(crate::tensor::Part {
+            groups: (
+                options.first_group,
+                options.first_group + options.groups.len(),
+            ),
+            parameters: options.parameters.clone(),
+        });
         let penalties = runs.iter().filter_map(|r| r.blocks.penalty(&r.param));
         let penalty = penalties.reduce(|a, b| a.add(&b));
         let penalty = penalty.unwrap_or_else(|| self.scalar(0.0));
@@ -162,16 +202,18 @@ impl Trace {
                 decay: run.blocks.decay(),
                 shape: run.blocks.shape.clone(),
                 states: run.states,
+                first_group: options.first_group,
             });
             self.assign(run.range, &new);
             if let Some(decay) = options.ema {
-                self.average(run, &new, decay);
+                self.average(run, &new, decay, options.first_group);
             }
         }
         Minimized { norm, penalty }
     }
 
     /// The trainable parameters in flat runs, with their gradients; `None` after an error.
+    #[track_caller]
     fn runs<'a>(
         &'a self,
         loss: &Tensor,
@@ -215,6 +257,16 @@ impl Trace {
         Some(consecutive(states).into_iter().map(run).collect())
     }
 
+    /// Check that each pattern stands for a parameter.
+    fn all_match(&self, patterns: &[String]) -> Result<(), String> {
+        let parameters = self.params().root().list();
+        let known = |p: &str| parameters.iter().any(|s| glob::matches(p, &s.path));
+        match patterns.iter().find(|p| !known(p)) {
+            Some(pattern) => Err(self.params().matches_nothing(pattern)),
+            None => Ok(()),
+        }
+    }
+
     /// The gradients accumulated before, and with this run's.
     fn accumulated(&self, run: &Run) -> (Slot, Tensor) {
         let (shape, init) = (&run.blocks.shape, SlotInit::Fill(0.0));
@@ -254,11 +306,12 @@ impl Trace {
     }
 
     /// Move the average of a run's weights towards `new`.
-    fn average(&self, run: &Run, new: &Tensor, decay: f64) {
+    fn average(&self, run: &Run, new: &Tensor, decay: f64, first_group: usize) {
         let slot = slot(self, AVERAGE, run.states, &run.blocks.shape, SlotInit::Copy);
         let first = OfUpdate {
             name: "ema.share",
             args: [decay, 0.0],
+            first_group,
             value: |n, [decay, _]| if n == 1 { 1.0 } else { 1.0 - decay },
         };
         let share = self.run_scalar(Scalar::OfUpdate(first));
@@ -284,6 +337,11 @@ fn check(optimizer: &dyn Optimizer, options: &MinimizeOptions) -> Result<(), Str
     }
     if options.micro_steps == 0 {
         return Err("takes micro_steps of 1 or more, 0 came".to_owned());
+    }
+    if options.micro_steps > 1 && !options.parameters.is_empty() {
+        return Err(
+            "takes micro_steps of more than 1 for all parameters, not for a part".to_owned(),
+        );
     }
     options.ema.map_or(Ok(()), groups::check_average)
 }

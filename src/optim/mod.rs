@@ -80,6 +80,7 @@ pub struct Update<'a> {
     pub decay: Option<Tensor>,
     shape: Shape,
     states: &'a [State],
+    first_group: usize,
 }
 
 /// What an optimizer keeps for each parameter.
@@ -133,8 +134,12 @@ impl Update<'_> {
         args: [f64; 2],
         value: fn(u64, [f64; 2]) -> f64,
     ) -> Tensor {
-        self.trace
-            .run_scalar(Scalar::OfUpdate(OfUpdate { name, args, value }))
+        self.trace.run_scalar(Scalar::OfUpdate(OfUpdate {
+            name,
+            args,
+            first_group: self.first_group,
+            value,
+        }))
     }
 }
 

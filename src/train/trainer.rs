@@ -6,7 +6,7 @@ use super::metrics::EvalPrediction;
 use super::task::{Layout, Outcome, types_of};
 use super::{History, Summary};
 use crate::data::{DataLoader, DataLoaderOptions, Dataset};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Site};
 use crate::graph::TensorType;
 use crate::nn::Module;
 use crate::optim::{Adam, MinimizeOptions, Optimizer, Plateau, Schedule};
@@ -135,18 +135,16 @@ impl<'a> Trainer<'a> {
 
     /// A trainer of a classifier: batches are `x [n, ...]` and labels i32 `[n]`, `model` maps `x` to logits
     /// `[n, classes]`, the loss is cross entropy.
+    #[track_caller]
     pub fn classifier(
         session: &'a mut Session,
         model: &'a dyn Module,
         args: TrainingArguments,
     ) -> Self {
-        let task = |_: &Trace, batch: &[Tensor]| {
-            let logits = model.forward(&batch[0]);
-            let hits = logits.argmax(-1, false).eq(&batch[1]);
-            Outcome::new(logits.cross_entropy(&batch[1]))
-                .correct(hits.to_f32().sum(&[], false))
-                .predictions(logits)
-                .label_ids(batch[1].clone())
+        let site = Site::here();
+        let task = move |g: &Trace, batch: &[Tensor]| {
+            let root = Arc::from("");
+            g.scope(&root, site, || classify(model, g, batch, site))
         };
         Self::new(session, task, args)
     }
@@ -398,6 +396,22 @@ impl<'a> Trainer<'a> {
     fn check_callbacks(&self) -> Result<()> {
         self.callbacks.iter().try_for_each(|c| c.check(&self.args))
     }
+}
+
+/// The task of [`Trainer::classifier`].
+fn classify(model: &dyn Module, g: &Trace, batch: &[Tensor], site: Site) -> Outcome {
+    let [x, labels, ..] = batch else {
+        let n = batch.len();
+        let message = format!("takes batches of inputs and labels, {n} arrays came");
+        return Outcome::new(g.misuse("classifier", message, site));
+    };
+    let logits = model.forward(x);
+    let loss = logits.cross_entropy(labels); // before the hits: its messages say more
+    let hits = logits.argmax(-1, false).eq(labels);
+    Outcome::new(loss)
+        .correct(hits.to_f32().sum(&[], false))
+        .predictions(logits)
+        .label_ids(labels.clone())
 }
 
 fn note(layout: &Mutex<Layout>, of: Layout) {

@@ -141,15 +141,14 @@ fn what_cannot_be_converted_names_its_tensor() {
 }
 
 #[test]
-fn missing_files_and_directories_are_io_errors() {
+fn a_missing_file_is_an_io_error() {
     let dir = TempDir::new().unwrap();
-    for path in [dir.path().join("none.safetensors"), dir.path().to_owned()] {
-        let error = Reader::open(&path).unwrap_err();
-        assert!(
-            matches!(&error, Error::Io { path: p, .. } if *p == path),
-            "{error}"
-        );
-    }
+    let path = dir.path().join("none.safetensors");
+    let error = Reader::open(&path).unwrap_err();
+    assert!(
+        matches!(&error, Error::Io { path: p, .. } if *p == path),
+        "{error}"
+    );
 }
 
 #[test]

@@ -352,6 +352,7 @@ fn place(entries: &BTreeMap<String, Entry>, root: &str, t: &Tensor) -> Result<Pl
         ));
     }
     Ok(Place {
+        part: 0,
         shape: Shape::from(t.shape.clone()),
         dtype: t.storage.dtype,
         start: entry.start + (t.offset * width) as u64,

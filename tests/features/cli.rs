@@ -38,6 +38,7 @@ fn help_names_every_command() {
         "--only",
         "--seed",
         "1e-5 + 1e-4 |x|",
+        "WGRAD_DEVICE=lockstep",
     ] {
         assert!(out.contains(word), "{out}");
     }
@@ -142,6 +143,39 @@ name                   dtype  shape  size
 7 tensors, 22 elements, 92 B
 ";
     assert_eq!(out, want);
+}
+
+#[test]
+fn inspect_shows_shards_as_one() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let write = |file: &str, tensor: &str| {
+        let tensors = [(tensor.to_owned(), wgrad::Array::zeros([2, 3]))];
+        let path = dir.path().join(file);
+        wgrad::weights::write(path, &tensors, &Default::default()).unwrap();
+    };
+    write("1.safetensors", "a");
+    write("2.safetensors", "b");
+    let index = r#"{"metadata": {"total_size": 48}, "weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#;
+    let path = dir.path().join("model.safetensors.index.json");
+    std::fs::write(&path, index).unwrap();
+    let want = "\
+total_size: 48
+name  dtype  shape  size
+a     F32    [2,3]  24 B
+b     F32    [2,3]  24 B
+2 tensors, 12 elements, 48 B in 2 files
+";
+    for path in [dir.path(), &path] {
+        let (code, out, err) = wgrad(&["inspect", path.to_str().unwrap()]);
+        assert_eq!((code, err.as_str(), out.as_str()), (0, "", want));
+    }
+    std::fs::remove_file(dir.path().join("2.safetensors")).unwrap();
+    let (code, out, err) = wgrad(&["inspect", path.to_str().unwrap()]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(
+        err.contains("1 of 2 shards are not beside it: 2.safetensors"),
+        "{err}"
+    );
 }
 
 #[test]

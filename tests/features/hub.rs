@@ -1,121 +1,12 @@
 //! The hub, against a small server on this machine.
 
-use crate::fixture;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use crate::hub_server::{COMMIT, ELSEWHERE, Server};
+use std::net::TcpListener;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use wgrad::Error;
+use wgrad::device::{DeviceKind, DeviceOptions};
 use wgrad::hub::{Hub, HubOptions};
-
-const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-
-/// A hub of one model and one data set; the paths that were asked for.
-struct Server {
-    address: String,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = asked.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let _ = answer(&stream.unwrap(), &log);
-            }
-        });
-        Self { address, asked }
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-
-    fn hub(&self, home: &Path, offline: bool) -> Hub {
-        let options = HubOptions {
-            home: Some(home.to_owned()),
-            endpoint: Some(self.address.clone()),
-            offline: Some(offline),
-            progress: false,
-        };
-        Hub::with_options(&options).unwrap()
-    }
-}
-
-fn answer(stream: &TcpStream, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    let mut range = None;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let header = header.trim().to_lowercase();
-        if header.is_empty() {
-            break;
-        }
-        if let Some(value) = header.strip_prefix("range: bytes=") {
-            let (start, end) = value.split_once('-').unwrap();
-            range = Some((start.parse::<usize>().unwrap(), end.parse::<usize>().ok()));
-        }
-    }
-    log.lock().unwrap().push(path.clone());
-    let mut out = stream;
-    let mut refuse = |status: &str, code: &str| {
-        write!(
-            out,
-            "HTTP/1.1 {status}\r\nX-Error-Code: {code}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        )
-    };
-    let content = match path.as_str() {
-        "/org/tiny/resolve/main/model.safetensors" | "/org/tiny/resolve/v2/model.safetensors" => {
-            std::fs::read(fixture("dtypes.safetensors"))?
-        }
-        "/datasets/org/words/resolve/main/data/train.txt" => b"one\ntwo\n".to_vec(),
-        "/api/models/org/tiny/revision/main" => {
-            let json = format!(
-                r#"{{"sha":"{COMMIT}","siblings":[{{"rfilename":"model.safetensors"}},{{"rfilename":"a/b.json"}}]}}"#
-            );
-            json.into_bytes()
-        }
-        "/org/tiny/resolve/main/cut.bin" => {
-            let last = "Content-Range: bytes 0-0/100\r\nContent-Length: 100\r\nConnection: close";
-            return write!(
-                out,
-                "HTTP/1.1 206 Partial Content\r\nETag: \"e\"\r\nX-Repo-Commit: {COMMIT}\r\n{last}\r\n\r\nx"
-            );
-        }
-        "/org/tiny/resolve/main/odd.bin" => {
-            return write!(
-                out,
-                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            );
-        }
-        "/org/tiny/resolve/main/teapot" => return refuse("500 Broken", ""),
-        p if p.starts_with("/org/gated/") => return refuse("403 Forbidden", "GatedRepo"),
-        p if p.starts_with("/org/tiny/resolve/main/") => {
-            return refuse("404 Not Found", "EntryNotFound");
-        }
-        p if p.starts_with("/org/tiny/") => return refuse("404 Not Found", "RevisionNotFound"),
-        _ => return refuse("401 Unauthorized", "RepoNotFound"),
-    };
-    let total = content.len();
-    let (start, end) = range.unwrap_or((0, None));
-    let end = end.map_or(total, |e| (e + 1).min(total));
-    let part = &content[start..end];
-    write!(
-        out,
-        "HTTP/1.1 206 Partial Content\r\nETag: \"{total:x}\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Range: bytes {start}-{}/{total}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        end - 1,
-        part.len()
-    )?;
-    out.write_all(part)
-}
 
 fn home() -> tempfile::TempDir {
     tempfile::TempDir::new().unwrap()
@@ -201,31 +92,50 @@ fn what_is_not_there_is_named() {
         (
             message(hub.dataset("nobody/nothing").file("x")),
             format!(
-                "x of data set nobody/nothing: there is none of that name, or it needs a token (huggingface-cli login) ({at}, status 401)"
+                "x of data set nobody/nothing: there is none of that name, or it needs a token (HF_TOKEN, or hf auth login) ({at}, status 401)"
             ),
         ),
         (
             message(hub.model("org/gated").file("x")),
             format!(
-                "x of model org/gated: it is to be asked for on its page, and needs a token (huggingface-cli login) ({at}, status 403)"
+                "x of model org/gated: access is to be asked for on its page, and needs a token (HF_TOKEN, or hf auth login) ({at}, status 403)"
             ),
         ),
         (
             message(hub.model("org/tiny").file("teapot")),
-            format!("teapot of model org/tiny: the hub refused ({at}, status 500)"),
+            format!("teapot of model org/tiny: the hub failed: try again later ({at}, status 500)"),
         ),
         (
             message(hub.model("org/tiny").file("odd.bin")),
             format!("odd.bin of model org/tiny: {at} does not answer as a hub does: header etag"),
         ),
+        (
+            message(hub.model("org/tiny").file("climbs.bin")),
+            format!(
+                "climbs.bin of model org/tiny: {at} does not answer as a hub does: header etag"
+            ),
+        ),
+        (
+            message(hub.model("org/tiny").file("round.bin")),
+            format!(
+                "round.bin of model org/tiny: {at} does not answer as a hub does: more than 8 redirects"
+            ),
+        ),
+        (
+            message(hub.model("org/tiny").revision("v2").files()),
+            format!(
+                "the files of model org/tiny at v2: {at} does not answer as a hub does: not JSON: expected value at line 1 column 1"
+            ),
+        ),
+        (
+            message(hub.model("org/nothing").weights()),
+            format!(
+                "model.safetensors of model org/nothing: there is none of that name, or it needs a token (HF_TOKEN, or hf auth login) ({at}, status 401)"
+            ),
+        ),
     ] {
         assert_eq!(got, want);
     }
-    // an answer that ends early leaves no file behind that would be taken for a whole one
-    let cut = message(hub.model("org/tiny").file("cut.bin"));
-    assert!(cut.starts_with("cut.bin of model org/tiny: "), "{cut}");
-    let offline = server.hub(dir.path(), true);
-    assert!(message(offline.model("org/tiny").file("cut.bin")).contains("not in the cache"));
 
     let gone = TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = Server {
@@ -238,6 +148,153 @@ fn what_is_not_there_is_named() {
         text.contains("cannot be reached (")
             && text.ends_with("; with HF_HUB_OFFLINE=1 the cache alone is used"),
         "{text}"
+    );
+}
+
+/// An answer that is not of the size that was said leaves no file behind that would be taken for a whole one.
+#[test]
+fn broken_downloads() {
+    let (server, dir) = (Server::start(), home());
+    let hub = server.hub(dir.path(), false);
+    let (tiny, at) = (hub.model("org/tiny"), &server.address);
+    let next = "; the next one goes on from there";
+    for (name, want) in [
+        (
+            "cut.bin",
+            " of 100 bytes (response body closed before all bytes were read)",
+        ),
+        (
+            "small.bin",
+            "small.bin of model org/tiny: the download broke off after 7 of 100 bytes",
+        ),
+    ] {
+        let text = message(tiny.file(name));
+        assert!(text.contains(want) && text.ends_with(next), "{text}");
+    }
+    assert_eq!(
+        message(tiny.file("large.bin")),
+        format!("large.bin of model org/tiny: more came than the 7 bytes that {at} said")
+    );
+    let offline = server.hub(dir.path(), true);
+    for name in ["cut.bin", "small.bin", "large.bin"] {
+        assert!(message(offline.model("org/tiny").file(name)).contains("not in the cache"));
+    }
+    // what broke is taken up where it broke
+    let whole = tiny.file("breaks.bin").unwrap();
+    assert_eq!(std::fs::read(whole).unwrap(), b"0123456789");
+    let gets = server
+        .asked()
+        .into_iter()
+        .filter(|p| p.ends_with("breaks.bin"));
+    assert_eq!(gets.count(), 3); // what it is, and two parts
+}
+
+#[test]
+fn models_in_shards() {
+    let (server, dir) = (Server::start(), home());
+    let hub = server.hub(dir.path(), false);
+    let reader = hub.model("org/sharded").weights().unwrap();
+    assert_eq!(reader.names(), ["a", "b"]);
+    assert_eq!(reader.files().len(), 2);
+    let params = wgrad::Params::new(0);
+    for name in ["a", "b"] {
+        params.parameter(name, [2], wgrad::nn::init::constant(0.0));
+    }
+    let options = DeviceOptions {
+        kind: Some(DeviceKind::Cpu),
+        ..DeviceOptions::default()
+    };
+    let mut session = wgrad::Session::with_options(&params, &options).unwrap();
+    let offline = server.hub(dir.path(), true);
+    session
+        .load(offline.model("org/sharded").weight_file().unwrap())
+        .unwrap();
+    assert_eq!(session.get("b").unwrap().to_f32(), [1.5, 2.5]);
+    let text = message(offline.model("org/tiny").weights());
+    assert!(
+        text.starts_with("model.safetensors of model org/tiny is not in the cache"),
+        "{text}"
+    );
+    // a shard that is not there is named
+    let lost = dir
+        .path()
+        .join("hub/models--org--sharded/snapshots")
+        .join(COMMIT);
+    std::fs::remove_file(lost.join("model-00002-of-00002.safetensors")).unwrap();
+    let text = message(offline.model("org/sharded").weights());
+    assert!(
+        text.starts_with("model-00002-of-00002.safetensors of model org/sharded"),
+        "{text}"
+    );
+}
+
+#[test]
+fn tokens_go_to_the_hub_alone() {
+    let elsewhere = ELSEWHERE.get_or_init(Server::start);
+    let (server, dir) = (Server::start(), home());
+    let hub = server.hub_with(dir.path(), false, Some("good\n"));
+    let content = |path: wgrad::Result<std::path::PathBuf>| std::fs::read(path.unwrap()).unwrap();
+    assert_eq!(content(hub.model("org/gated").file("x")), b"secret");
+    assert_eq!(content(hub.model("org/private").file("x/y")), b"secret");
+    assert_eq!(content(hub.model("org/tiny").file("away.bin")), b"apart");
+    let away = elsewhere.asked.lock().unwrap().clone();
+    assert!(!away.is_empty());
+    assert!(away.iter().all(|(_, _, token)| token.is_none()), "{away:?}");
+    let here = server.asked.lock().unwrap().clone();
+    assert!(
+        here.iter()
+            .all(|(_, _, token)| token.as_deref() == Some("good")),
+        "{here:?}"
+    );
+    // a model of another name is found within the hub
+    assert_eq!(hub.model("org/old").weights().unwrap().names().len(), 12);
+
+    let at = &server.address;
+    for (token, model, want) in [
+        (
+            "weak",
+            "org/gated",
+            "the token has no access: ask for it on its page",
+            403,
+        ),
+        (
+            "worn",
+            "org/gated",
+            "the token is not one that the hub knows",
+            401,
+        ),
+        (
+            "weak",
+            "org/private",
+            "there is none of that name, or the token may not see it",
+            401,
+        ),
+    ]
+    .map(|(token, model, why, status)| {
+        (
+            token,
+            model,
+            format!("z of model {model}: {why} ({at}, status {status})"),
+        )
+    }) {
+        let hub = server.hub_with(dir.path(), false, Some(token));
+        let text = message(hub.model(model).file("z"));
+        assert_eq!(text, want);
+        assert!(
+            !format!("{hub:?} {:?}", hub.model(model)).contains(token),
+            "{hub:?}"
+        );
+    }
+    let options = HubOptions {
+        token: Some("hf_se cret".into()),
+        home: Some(dir.path().into()),
+        ..HubOptions::default()
+    };
+    assert!(!format!("{options:?}").contains("hf_se"));
+    let text = Hub::with_options(&options).unwrap_err().to_string();
+    assert_eq!(
+        text,
+        "the hub's token (HF_TOKEN) has spaces or letters that no token has"
     );
 }
 
@@ -289,6 +346,12 @@ fn child() {
         ..HubOptions::default()
     })
     .unwrap();
+    if std::env::var_os("WGRAD_TEST_GATED").is_some() {
+        match hub.model("org/gated").file("x") {
+            Ok(_) => println!("GIVEN"),
+            Err(error) => println!("ERROR {error}"),
+        }
+    }
     match hub.dataset("org/words").file("data/train.txt") {
         Ok(path) => println!("PATH {}", path.display()),
         Err(error) => println!("ERROR {error}"),
@@ -323,4 +386,43 @@ fn the_environment_decides() {
     );
     assert!(!server.asked().is_empty());
     assert!(run("1").contains("PATH "));
+}
+
+#[test]
+fn a_token_is_found() {
+    let (server, dir) = (Server::start(), home());
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "hub::child", "--ignored", "--nocapture"]);
+        for name in ["HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"] {
+            command.env_remove(name);
+        }
+        let cache = home(); // nothing of an earlier run
+        std::fs::write(cache.path().join("token"), "good\n").unwrap();
+        let done = command
+            .env("HF_HOME", cache.path())
+            .env("HF_ENDPOINT", &server.address)
+            .env("WGRAD_TEST_GATED", "1")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let other = dir.path().join("other");
+    std::fs::write(&other, "weak").unwrap();
+    let out = run(&[]);
+    assert!(out.contains("GIVEN"), "{out}");
+    let out = run(&[("HF_TOKEN_PATH", other.to_str().unwrap())]);
+    assert!(out.contains("the token has no access"), "{out}");
+    let out = run(&[
+        ("HF_TOKEN_PATH", other.to_str().unwrap()),
+        ("HF_TOKEN", "good"),
+    ]);
+    assert!(out.contains("GIVEN"), "{out}");
+    let out = run(&[("HF_TOKEN", "bad-token")]);
+    assert!(
+        out.contains("the token is not one that the hub knows"),
+        "{out}"
+    );
+    assert!(!out.contains("bad-token"), "{out}");
 }

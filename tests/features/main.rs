@@ -8,6 +8,7 @@
 
 mod cli;
 mod hub;
+mod hub_server;
 mod text;
 
 fn fixture(name: &str) -> std::path::PathBuf {

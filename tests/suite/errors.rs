@@ -110,6 +110,19 @@ fn wordings() {
             &["huber_loss takes f32, i32 [2] came"],
         ),
         (
+            |_, a| {
+                a[0].narrow(1, 0, 1)
+                    .mse_loss(&a[2].to_f32(), Reduction::Mean)
+            },
+            &[
+                "mse_loss takes a target of the shape of the predictions [2,1], or one that is repeated to it; [2] came",
+            ],
+        ),
+        (
+            |_, a| a[0].smooth_l1_loss(&a[1], 1.0, Reduction::Mean),
+            &["smooth_l1_loss takes a target of the shape of the predictions [2,3]"],
+        ),
+        (
             |_, a| a[0].huber_loss(&a[0], 0.0, Reduction::Mean),
             &["huber_loss takes a delta above 0, 0 came"],
         ),

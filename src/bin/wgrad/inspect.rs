@@ -8,7 +8,7 @@ use wgrad::weights::Reader;
 /// What to show.
 #[derive(clap::Args)]
 pub struct Options {
-    /// A .safetensors, .pt or .pth file
+    /// A .safetensors, .pt or .pth file, the .index.json of shards, or a folder that holds one of these
     file: PathBuf,
 }
 
@@ -38,8 +38,12 @@ pub fn inspect(options: &Options) -> Result<bool> {
     if !rows.is_empty() {
         say(&table(&["name", "dtype", "shape", "size"], &rows, &[3]));
     }
+    let shards = match file.files().len() {
+        1 => String::new(),
+        n => format!(" in {n} files"),
+    };
     say(&format!(
-        "{} tensors, {elements} elements, {}",
+        "{} tensors, {elements} elements, {}{shards}",
         rows.len(),
         size(bytes)
     ));

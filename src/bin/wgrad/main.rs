@@ -39,9 +39,9 @@ enum Command {
     /// Run every operator on a device and on the CPU, and show where they differ most.
     ///
     /// Results and gradients are held to the bound of the tests: 1e-5 + 1e-4 |x| + 1e-6 of the largest. Exits with 1
-    /// where one is beyond it.
+    /// where one is beyond it. A program of your own is held to it step by step where WGRAD_DEVICE=lockstep is set.
     Verify(verify::Options),
-    /// Show the tensors of a file of weights: safetensors, or PyTorch's .pt and .pth.
+    /// Show the tensors of a file of weights: safetensors, PyTorch's .pt and .pth, or shards with their index.
     ///
     /// Nothing of a PyTorch file is executed.
     Inspect(inspect::Options),

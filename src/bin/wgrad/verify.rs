@@ -5,6 +5,7 @@ use super::common::worst;
 use super::run::run;
 use super::{say, table};
 use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
 use wgrad::device::{DeviceKind, DeviceOptions};
 use wgrad::{Error, Params, Result, Session};
 
@@ -66,12 +67,20 @@ pub fn verify(options: &Options) -> Result<bool> {
     }
     say(session.banner());
     let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
-    for case in &chosen {
+    let mut shown = std::io::stderr();
+    let watched = shown.is_terminal();
+    for (at, case) in chosen.iter().enumerate() {
+        if watched {
+            let _ = write!(shown, "\r{} of {} cases ", at + 1, chosen.len());
+        }
         let row = rows.entry(operator(case)).or_default();
         row.cases += 1;
         if let Err(why) = compare(&mut cpu, &mut session, case, options.seed, row) {
             row.faults.push(format!("{}: {why}", case.name));
         }
+    }
+    if watched {
+        let _ = write!(shown, "\r{:40}\r", "");
     }
     let mut rows: Vec<_> = rows.into_iter().collect();
     rows.sort_by(|a, b| b.1.excess.total_cmp(&a.1.excess));
