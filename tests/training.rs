@@ -49,8 +49,12 @@ fn lenet_learns() {
         written,
         [
             "checkpoint-63",
+            "confusion_matrix.png",
+            "confusion_matrix.svg",
+            "curves.png",
             "curves.svg",
             "history.json",
+            "mistakes.png",
             "model.safetensors",
             "report.html"
         ]

@@ -40,6 +40,9 @@ pub struct Options {
     /// A few steps on little data, to see that everything works
     #[arg(long)]
     pub smoke: bool,
+    /// No bar and no table while it trains
+    #[arg(long)]
+    quiet: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -101,6 +104,9 @@ impl Options {
         };
         if let Some(epochs) = self.epochs {
             (args.num_train_epochs, args.max_steps) = (epochs, None);
+        }
+        if self.quiet {
+            args.progress = wgrad::train::Progress::Silent;
         }
         if self.smoke {
             args.max_steps = Some(4);

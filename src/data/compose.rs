@@ -63,6 +63,10 @@ impl<D: Dataset> Dataset for Subset<D> {
         let all = self.dataset.labels()?;
         Ok(self.indices.iter().map(|&i| all[i]).collect())
     }
+
+    fn class_names(&self) -> &[String] {
+        self.dataset.class_names()
+    }
 }
 
 /// Two data sets as one, made by [`Dataset::concat`].
@@ -93,6 +97,16 @@ impl<D: Dataset, E: Dataset> Dataset for Concat<D, E> {
 
     fn labels(&self) -> Result<Vec<i32>> {
         Ok([self.first.labels()?, self.second.labels()?].concat())
+    }
+
+    /// Those of both, where they are the same.
+    fn class_names(&self) -> &[String] {
+        let names = self.first.class_names();
+        if names == self.second.class_names() {
+            names
+        } else {
+            &[]
+        }
     }
 }
 
@@ -153,6 +167,10 @@ impl<D: Dataset> Dataset for Cached<D> {
         let sample = self.dataset.sample(index, 0)?;
         Ok(self.samples[index].get_or_init(|| sample).clone())
     }
+
+    fn class_names(&self) -> &[String] {
+        self.dataset.class_names()
+    }
 }
 
 #[cfg(test)]
@@ -204,6 +222,39 @@ mod tests {
             message(both.sample(5, 0)),
             "no sample 5 in a data set of 5 samples"
         );
+    }
+
+    /// A data set with names of classes.
+    struct Named(Vec<String>);
+
+    impl Named {
+        fn new(names: &[&str]) -> Self {
+            Self(names.iter().map(|n| String::from(*n)).collect())
+        }
+    }
+
+    impl Dataset for Named {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+
+        fn sample(&self, index: usize, _: u64) -> Result<Sample> {
+            Ok(vec![Array::scalar(index as i32)])
+        }
+
+        fn class_names(&self) -> &[String] {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn names_of_classes_stay_unless_labels_may_change() {
+        let names = || Named::new(&["cat", "dog"]);
+        let part = Arc::new(names().subset(0..1).unwrap().cached());
+        assert_eq!(part.class_names(), ["cat", "dog"]);
+        assert_eq!(names().concat(names()).class_names(), ["cat", "dog"]);
+        assert!(names().concat(Named::new(&["x"])).class_names().is_empty());
+        assert!(names().map(Ok).class_names().is_empty());
     }
 
     #[test]

@@ -59,7 +59,12 @@ pub fn image_grid(path: impl AsRef<Path>, images: &Array, columns: usize) -> Res
 }
 
 /// `pixels` `[height, width, channels]` of 8 bits as a PNG file.
-fn png(width: usize, height: usize, channels: usize, pixels: &[u8]) -> std::io::Result<Vec<u8>> {
+pub(crate) fn png(
+    width: usize,
+    height: usize,
+    channels: usize,
+    pixels: &[u8],
+) -> std::io::Result<Vec<u8>> {
     let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
     let size = |n: usize| u32::try_from(n).map_err(std::io::Error::other);
     let mut header = [size(width)?.to_be_bytes(), size(height)?.to_be_bytes()].concat();

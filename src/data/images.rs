@@ -343,6 +343,10 @@ impl Dataset for ImageDataset {
     fn labels(&self) -> Result<Vec<i32>> {
         Ok(self.labels.to_vec())
     }
+
+    fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
 }
 
 /// The file `name` in `root`, or `name.gz` where there is none.

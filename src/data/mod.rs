@@ -36,6 +36,7 @@ mod transform;
 
 pub use compose::{Cached, Concat, Map, Subset};
 pub use grid::image_grid;
+pub(crate) use grid::png;
 pub use idx::Bytes;
 pub use images::ImageDataset;
 pub use loader::{DataLoader, DataLoaderOptions, Epoch, Position};
@@ -88,6 +89,12 @@ pub trait Dataset: Send + Sync {
             label_of(i, sample.last())
         };
         (0..self.len()).map(label).collect()
+    }
+
+    /// Names of the classes in the order of their labels, for pictures; none by default, nor behind maps, which may change
+    /// labels.
+    fn class_names(&self) -> &[String] {
+        &[]
     }
 
     /// The samples `indices` alone, in that order, as `torch.utils.data.Subset`: a range, or a list.
@@ -156,6 +163,10 @@ impl<D: Dataset + ?Sized> Dataset for Arc<D> {
 
     fn labels(&self) -> Result<Vec<i32>> {
         (**self).labels()
+    }
+
+    fn class_names(&self) -> &[String] {
+        (**self).class_names()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::callback::TrainerState;
 use super::history::History;
+use super::report::PICTURES;
 use super::run::Position;
 use crate::atomic::{sync_directory, write_atomic};
 use crate::error::{Error, Result};
@@ -122,13 +123,8 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 
 /// Remove what processes that were killed have left half-written.
 pub(super) fn sweep(output: &Path) -> Result<()> {
-    let ours = [
-        PREFIX,
-        "history.json.",
-        "curves.svg.",
-        "report.html.",
-        "model.safetensors.",
-    ];
+    let ours = [PREFIX, "history.json", "report.html", MODEL];
+    let ours: Vec<&str> = ours.into_iter().chain(PICTURES).collect();
     for (name, path) in entries(output)? {
         let hidden = name.strip_prefix('.').filter(|n| n.ends_with(".tmp"));
         if !hidden.is_some_and(|n| ours.iter().any(|start| n.starts_with(start))) {
@@ -137,7 +133,7 @@ pub(super) fn sweep(output: &Path) -> Result<()> {
         if path.is_dir() {
             remove(&path)?;
         } else {
-            fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
+            remove_file(&path)?;
         }
     }
     Ok(())
@@ -146,6 +142,14 @@ pub(super) fn sweep(output: &Path) -> Result<()> {
 fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(folder, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Remove a file, if it is there.
+pub(super) fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(path, e)),
         _ => Ok(()),
     }
 }

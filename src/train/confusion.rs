@@ -1,13 +1,20 @@
 //! A confusion matrix as a picture.
 
+use super::draw::{Drawn, FAINT, INK, Picture, UNIT, png_of, shortened, svg, text, width};
 use super::metrics::ConfusionMatrix;
 use crate::error::{Error, Result};
-use std::fmt::Write;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
 
-/// Side of a cell, and room for names.
-const CELL: usize = 44;
-const LEFT: usize = 110;
-const TOP: usize = 60;
+const RIGHT: RGBColor = RGBColor(31, 119, 180);
+const WRONG: RGBColor = RGBColor(214, 92, 28);
+/// Size of names, and room for the longest.
+const NAME: f64 = 12.0;
+const LONGEST: i32 = 160 * UNIT;
+/// Room for `predicted` and `is`.
+const AXES: i32 = 34 * UNIT;
+const EDGE: i32 = 12 * UNIT;
 
 /// The picture of a confusion matrix as SVG: rows are what was right, columns what was predicted. Cells are as dark as their
 /// share of the row; `names` are those of the classes, numbers where there are none.
@@ -15,73 +22,139 @@ const TOP: usize = 60;
 /// # Errors
 /// [`Error::Argument`] for another number of names than of classes.
 pub fn confusion_matrix_svg(matrix: &ConfusionMatrix, names: &[impl AsRef<str>]) -> Result<String> {
-    let n = matrix.classes();
-    if !names.is_empty() && names.len() != n {
-        return Err(Error::argument(format!(
-            "a confusion matrix of {n} classes with {} names",
-            names.len()
-        )));
+    svg(&Confusion::new(matrix, names)?)
+}
+
+/// The same picture as a PNG file, of twice the width.
+///
+/// # Errors
+/// As [`confusion_matrix_svg`].
+pub fn confusion_matrix_png(
+    matrix: &ConfusionMatrix,
+    names: &[impl AsRef<str>],
+) -> Result<Vec<u8>> {
+    png_of(&Confusion::new(matrix, names)?)
+}
+
+struct Confusion<'m> {
+    matrix: &'m ConfusionMatrix,
+    names: Vec<String>,
+    /// Units of the longest name.
+    longest: i32,
+}
+
+impl<'m> Confusion<'m> {
+    fn new(matrix: &'m ConfusionMatrix, names: &[impl AsRef<str>]) -> Result<Self> {
+        let n = matrix.classes();
+        if !names.is_empty() && names.len() != n {
+            return Err(Error::argument(format!(
+                "a confusion matrix of {n} classes with {} names",
+                names.len()
+            )));
+        }
+        let name = |i: usize| match names.get(i) {
+            Some(name) => shortened(name.as_ref(), NAME, LONGEST),
+            None => i.to_string(),
+        };
+        let names: Vec<String> = (0..n).map(name).collect();
+        let longest = names.iter().map(|n| width(n, NAME)).max().unwrap_or(0);
+        Ok(Self {
+            matrix,
+            names,
+            longest,
+        })
     }
-    let name = |i: usize| {
-        names
-            .get(i)
-            .map_or_else(|| i.to_string(), |n| escaped(n.as_ref()))
-    };
-    let (width, height) = (LEFT + CELL * n + 20, TOP + CELL * n + 20);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
-         font-family=\"sans-serif\" font-size=\"13\" text-anchor=\"middle\">\n\
-         <rect width=\"{width}\" height=\"{height}\" fill=\"white\"/>\n\
-         <text x=\"{}\" y=\"20\">predicted</text>\n\
-         <text x=\"20\" y=\"{}\" transform=\"rotate(-90 20 {1})\">is</text>\n",
-        LEFT + CELL * n / 2,
-        TOP + CELL * n / 2,
-    );
-    for i in 0..n {
-        let all = (0..n).map(|j| matrix.count(i, j)).sum::<u64>().max(1) as f64;
-        let y = TOP + CELL * i;
-        let middle = y + CELL / 2 + 5;
-        put(
-            &mut svg,
-            format_args!(
-                "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{}</text>\n\
-                 <text x=\"{}\" y=\"{}\">{1}</text>\n",
-                LEFT - 10,
-                name(i),
-                LEFT + CELL * i + CELL / 2,
-                TOP - 10,
-            ),
-        );
-        for j in 0..n {
-            let count = matrix.count(i, j);
-            let share = count as f64 / all;
-            let (x, ink) = (LEFT + CELL * j, if share > 0.5 { "white" } else { "black" });
-            let paper = if i == j { "#1f77b4" } else { "#d65c1c" };
-            put(
-                &mut svg,
-                format_args!(
-                    "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"{paper}\" fill-opacity=\"{share:.3}\" \
-                     stroke=\"#ccc\"/><text x=\"{}\" y=\"{middle}\" fill=\"{ink}\">{count}</text>\n",
-                    x + CELL / 2,
-                ),
-            );
+
+    /// Side of a cell, in units, and size of its number.
+    fn cell(&self) -> (i32, f64) {
+        match self.names.len() {
+            0..=12 => (46 * UNIT, 13.0),
+            13..=20 => (34 * UNIT, 11.0),
+            _ => (24 * UNIT, 8.5),
         }
     }
-    svg.push_str("</svg>\n");
-    Ok(svg)
+
+    /// Whether the names of columns go upwards.
+    fn upright(&self) -> bool {
+        self.longest > self.cell().0 - 4 * UNIT
+    }
+
+    /// Where the first cell is.
+    fn corner(&self) -> (i32, i32) {
+        let top = if self.upright() {
+            self.longest
+        } else {
+            14 * UNIT
+        };
+        (AXES + self.longest + 8 * UNIT, AXES + top + 8 * UNIT)
+    }
 }
 
-fn put(to: &mut String, text: std::fmt::Arguments) {
-    // Writing to a string cannot fail.
-    let _ = to.write_fmt(text);
+impl Picture for Confusion<'_> {
+    fn size(&self) -> (u32, u32) {
+        let ((left, top), (cell, _)) = (self.corner(), self.cell());
+        let all = cell * self.names.len() as i32 + EDGE;
+        let least = left + EDGE + width("predicted", NAME);
+        let pixels = |units: i32| (units.max(0) as u32).div_ceil(UNIT as u32);
+        (pixels((left + all).max(least)), pixels(top + all))
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn
+    where
+        B::ErrorType: 'static,
+    {
+        let n = self.names.len();
+        let ((left, top), (cell, size)) = (self.corner(), self.cell());
+        let middle = |i: usize| cell * i as i32 + cell / 2;
+        let word = text(NAME, FAINT, HPos::Center, VPos::Center);
+        let half = cell * n as i32 / 2;
+        area.draw_text("predicted", &word, (left + half, AXES / 2))?;
+        let turned = word.transform(FontTransform::Rotate270);
+        area.draw_text("is", &turned, (AXES / 2, top + half))?;
+        for (i, name) in self.names.iter().enumerate() {
+            let style = text(NAME, INK, HPos::Right, VPos::Center);
+            area.draw_text(name, &style, (left - 8 * UNIT, top + middle(i)))?;
+            let at = (left + middle(i), top - 8 * UNIT);
+            if self.upright() {
+                let style = text(NAME, INK, HPos::Left, VPos::Center);
+                area.draw_text(name, &style.transform(FontTransform::Rotate270), at)?;
+            } else {
+                let style = text(NAME, INK, HPos::Center, VPos::Bottom);
+                area.draw_text(name, &style, at)?;
+            }
+        }
+        for i in 0..n {
+            let all = (0..n).map(|j| self.matrix.count(i, j)).sum::<u64>().max(1) as f64;
+            for j in 0..n {
+                let count = self.matrix.count(i, j);
+                let share = count as f64 / all;
+                let from = (left + cell * j as i32, top + cell * i as i32);
+                let to = (from.0 + cell, from.1 + cell);
+                let paper = mixed(if i == j { RIGHT } else { WRONG }, share);
+                area.draw(&Rectangle::new([from, to], paper.filled()))?;
+                let edge = RGBColor(215, 215, 215).stroke_width(UNIT as u32 / 2);
+                area.draw(&Rectangle::new([from, to], edge))?;
+                // Zeros stand back.
+                let ink = match count {
+                    0 => RGBColor(190, 190, 190),
+                    _ if share > 0.5 => WHITE,
+                    _ => INK,
+                };
+                let number = count.to_string();
+                let room = f64::from(cell - 3 * UNIT) / f64::from(width(&number, size).max(1));
+                let style = text(size * room.min(1.0), ink, HPos::Center, VPos::Center);
+                let at = (left + middle(j), top + middle(i));
+                area.draw_text(&number, &style, at)?;
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Text for HTML and SVG.
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+/// `share` of `colour` on white.
+fn mixed(colour: RGBColor, share: f64) -> RGBColor {
+    let mix = |c: u8| (255.0 - share * (255.0 - f64::from(c))).round() as u8;
+    RGBColor(mix(colour.0), mix(colour.1), mix(colour.2))
 }
 
 #[cfg(test)]
@@ -91,15 +164,30 @@ mod tests {
     #[test]
     fn a_matrix_has_a_cell_for_each_pair() {
         let matrix = ConfusionMatrix::new(&[0, 0, 0, 0, 1], &[0; 5], Some(2)).unwrap();
-        let svg = confusion_matrix_svg(&matrix, &["cat", "<dog>"]).unwrap();
-        assert_eq!(svg.matches("<rect").count(), 5);
-        assert_eq!(svg.matches(">cat</text>").count(), 2);
-        assert!(svg.contains("fill-opacity=\"0.800\"") && svg.contains("&lt;dog&gt;"));
+        let svg = confusion_matrix_svg(&matrix, &["cat", "<dog>&\"'"]).unwrap();
+        let text = |t: &str| svg.matches(&format!(">\n{t}\n</text>")).count();
+        assert_eq!((text("cat"), text("4"), text("1"), text("0")), (2, 1, 1, 2));
+        assert_eq!(text("&lt;dog&gt;&amp;&quot;&apos;"), 2);
+        // Four fifths of the blue.
+        assert!(svg.contains("fill=\"#4C92C3\""), "{svg}");
         assert_eq!(
             confusion_matrix_svg(&matrix, &["a"])
                 .unwrap_err()
                 .to_string(),
             "a confusion matrix of 2 classes with 1 names"
         );
+    }
+
+    #[test]
+    fn long_names_are_cut_and_many_classes_have_small_cells() {
+        let matrix = ConfusionMatrix::new(&[0], &[0], Some(40)).unwrap();
+        let mut names = vec![String::from("x"); 40];
+        names[7] = "a very long name of a class ".repeat(4);
+        let confusion = Confusion::new(&matrix, &names).unwrap();
+        assert!(confusion.names[7].ends_with('…') && confusion.upright());
+        let (wide, high) = confusion.size();
+        assert!(wide < 1200 && high < 1200, "{wide} {high}");
+        let few = Confusion::new(&matrix, &[""; 0]).unwrap();
+        assert!(!few.upright() && few.names[39] == "39");
     }
 }

@@ -37,6 +37,7 @@ pub struct ProgressBar {
     last: Instant,
     /// Names of the columns, once they are written.
     columns: Vec<String>,
+    /// What says which evaluation is best, for tasks without an accuracy.
     metric: String,
 }
 
@@ -65,10 +66,9 @@ impl ProgressBar {
     fn message(&self, state: &TrainerState) -> String {
         let accuracy = state.accuracy.map(|a| format!("  accuracy {a:.4}"));
         format!(
-            "loss {:.4}{}{}  {:.0} samples/s",
+            "loss {:.4}{}  {:.0} samples/s",
             state.loss,
-            accuracy.unwrap_or_default(),
-            self.metric,
+            accuracy.unwrap_or_else(|| self.metric.clone()),
             state.samples_per_second
         )
     }
@@ -171,7 +171,7 @@ impl Callback for ProgressBar {
 
     fn on_evaluate(&mut self, event: &mut Event, metrics: &Logs) -> Result<()> {
         self.row(event.state, metrics);
-        let shown = self.columns.last().cloned().unwrap_or_default();
+        let shown = event.args.best_metric();
         if let Some(value) = metrics.get(&shown) {
             self.metric = format!("  {shown} {}", short(value));
         }

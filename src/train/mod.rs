@@ -4,14 +4,18 @@ mod args;
 mod callback;
 mod callbacks;
 mod checkpoints;
+mod classified;
 mod confusion;
 mod console;
 mod curves;
+mod draw;
 mod evaluate;
 mod history;
 mod interrupt;
 mod logs;
 pub mod metrics;
+mod mistakes;
+mod page;
 mod report;
 mod resume;
 mod run;
@@ -25,7 +29,7 @@ pub use callbacks::{
     CsvLogger, EarlyStopping, Ema, JsonLogger, Lambda, LearningRateMonitor, ModelCheckpoint,
     TensorBoard, TerminateOnNan,
 };
-pub use confusion::confusion_matrix_svg;
+pub use confusion::{confusion_matrix_png, confusion_matrix_svg};
 pub use console::{Progress, ProgressBar};
 pub use evaluate::PredictionOutput;
 pub use history::History;

@@ -68,7 +68,9 @@ impl Trainer<'_> {
     /// Train on `train` and evaluate on `valid`, as [`TrainingArguments`](super::TrainingArguments) say; `()` for no
     /// held-out data, with `eval_strategy` [`IntervalStrategy::No`].
     ///
-    /// In `output_dir` there are then the checkpoints, `model.safetensors`, `history.json`, `curves.svg` and `report.html`.
+    /// In `output_dir` there are then the checkpoints, `model.safetensors`, `history.json`, the page `report.html`, and its
+    /// pictures: `curves`, and for classifiers `confusion_matrix`, both as `.svg` and `.png`, and for images `mistakes.png`.
+    /// After an error there is the page, and what was saved until then.
     ///
     /// # Errors
     /// Arguments or data that do not fit; a checkpoint that is broken or another training's; [`Error::Diverged`] where a loss
@@ -102,7 +104,10 @@ impl Trainer<'_> {
                 .push(Box::new(ProgressBar::new(self.args.progress)))
         });
         let started = self.start(loader, valid, intervals, saved);
-        let result = started.and_then(|mut run| self.run(&mut run));
+        let result = started.and_then(|mut run| {
+            let result = self.run(&mut run);
+            result.inspect_err(|error| self.write_failure(error))
+        });
         if console.is_some() {
             self.callbacks.pop();
         }

@@ -47,6 +47,8 @@ pub struct Trainer<'a> {
     pub(super) callbacks: Vec<Box<dyn Callback + 'a>>,
     /// The model as a table, once a training has begun.
     pub(super) table: Option<Summary>,
+    /// Names of the classes, for pictures.
+    pub(super) class_names: Vec<String>,
     /// Where the last good checkpoint is and when it was made.
     pub(super) kept: String,
 }
@@ -129,6 +131,7 @@ impl<'a> Trainer<'a> {
             control: TrainerControl::default(),
             callbacks: Vec::new(),
             table: None,
+            class_names: Vec::new(),
             kept: String::new(),
         }
     }
@@ -196,6 +199,13 @@ impl<'a> Trainer<'a> {
         metrics: impl Fn(&EvalPrediction) -> Result<Vec<(String, f64)>> + Send + Sync + 'a,
     ) -> Self {
         self.compute_metrics = Some(Arc::new(metrics));
+        self
+    }
+
+    /// This trainer with names of the classes in the order of their labels, for the pictures of a classifier; by default
+    /// those that the held-out data set has ([`Dataset::class_names`]), or numbers.
+    pub fn class_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.class_names = names.into_iter().map(Into::into).collect();
         self
     }
 

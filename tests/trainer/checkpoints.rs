@@ -54,6 +54,7 @@ fn a_training_goes_on_in_the_middle_of_an_epoch() {
             "checkpoint-18",
             "checkpoint-4",
             "checkpoint-8",
+            "curves.png",
             "curves.svg",
             "history.json",
             "model.safetensors",

@@ -11,7 +11,9 @@ mod common;
 mod arguments;
 mod callbacks;
 mod checkpoints;
+mod console;
 mod fit;
+mod pictures;
 
 use common::{arguments, session};
 use wgrad::data::TensorDataset;
