@@ -47,3 +47,12 @@ pub use tensor::{Tensor, Trace};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are those of the guides.
+#[cfg(all(doctest, feature = "image", feature = "text"))]
+#[doc = include_str!("../docs/from-pytorch.md")]
+struct FromPyTorch;
+
+#[cfg(all(doctest, feature = "image", feature = "text"))]
+#[doc = include_str!("../docs/from-keras.md")]
+struct FromKeras;
