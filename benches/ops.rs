@@ -242,10 +242,10 @@ impl Bench {
     /// Submit `n` runs, wait for the last.
     fn runs(&mut self, n: usize) -> anyhow::Result<()> {
         for _ in 1..n {
-            let pending = self.session.submit(&mut self.function, &[])?;
+            let pending = self.session.submit(&mut self.function, &[] as &[Array])?;
             self.session.discard(pending);
         }
-        self.session.run(&mut self.function, &[])?;
+        self.session.run(&mut self.function, &[] as &[Array])?;
         Ok(())
     }
 

@@ -37,7 +37,7 @@ fn main() -> anyhow::Result<()> {
     let mut session = options.session(&params)?;
 
     // Both are traced here, once; a run with another batch size traces and compiles them again.
-    let types: Vec<TensorType> = train.first()?.iter().map(TensorType::of).collect();
+    let types = TensorType::of_all(&train.first()?);
     let sgd = Sgd {
         momentum: 0.9,
         ..Sgd::new(RATE)
@@ -58,7 +58,7 @@ fn main() -> anyhow::Result<()> {
         let (mut losses, mut in_flight) = (0.0, None);
         for batch in train.epoch(epoch) {
             session.set_learning_rate(schedule.at(session.updates(), RATE));
-            let next = session.submit(&mut step, &batch?.iter().collect::<Vec<_>>())?;
+            let next = session.submit(&mut step, &batch?)?;
             // The device works on this step while the loss of the one before is read.
             if let Some(last) = in_flight.replace(next) {
                 losses += session.read(last)?[0].item();
@@ -70,7 +70,7 @@ fn main() -> anyhow::Result<()> {
         let (mut right, mut seen) = (0.0, 0);
         for batch in held_out.epoch(0) {
             let batch = batch?;
-            right += session.run(&mut count, &batch.iter().collect::<Vec<_>>())?[0].item();
+            right += session.run(&mut count, &batch)?[0].item();
             seen += batch[1].numel();
         }
         println!(

@@ -91,6 +91,11 @@ impl Array {
         Self::full(shape, 0.0f32)
     }
 
+    /// All one.
+    pub fn ones(shape: impl Into<Shape>) -> Self {
+        Self::full(shape, 1.0f32)
+    }
+
     /// An array of dtype `dtype` from its bits, one word an element.
     pub(crate) fn from_words(shape: impl Into<Shape>, dtype: DType, words: Vec<u32>) -> Self {
         let data = match dtype {

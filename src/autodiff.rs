@@ -68,6 +68,18 @@ impl Trace {
             .collect()
     }
 
+    /// The gradient of the scalar `of` with respect to `wrt`, in its shape: [`Trace::gradients`] of one tensor, on which
+    /// `of` must depend. As `torch.autograd.grad(of, wrt, create_graph=True)[0]`.
+    #[track_caller]
+    pub fn grad(&self, of: &Tensor, wrt: &Tensor) -> Tensor {
+        let site = Site::here();
+        match self.gradients(of, &[wrt]).pop().flatten() {
+            Some(grad) => grad,
+            None if of.is_poisoned() || wrt.is_poisoned() => self.poison(),
+            None => self.misuse("grad", "the loss does not depend on the tensor", site),
+        }
+    }
+
     /// Which of the nodes up to `root` depend on a value of `wanted`, or hold one.
     fn dependents(&self, wanted: &HashSet<Value>, root: usize) -> Vec<bool> {
         let mut depends = vec![false; root + 1];

@@ -41,6 +41,11 @@ impl TensorType {
         Self::new(array.shape(), array.dtype())
     }
 
+    /// The types of a batch: what a function that takes it is compiled for.
+    pub fn of_all(batch: &[Array]) -> Vec<Self> {
+        batch.iter().map(Self::of).collect()
+    }
+
     /// Number of elements.
     pub fn numel(&self) -> usize {
         self.shape.numel()

@@ -1,5 +1,7 @@
 //! wgrad trains neural networks on any GPU: a model is traced once into a graph, compiled to one plan, and
 //! replayed as one submission a step.
+//!
+//! For those who know PyTorch or Keras there is a guide each, side by side: [`from_pytorch`], [`from_keras`].
 
 pub mod array;
 mod atomic;
@@ -47,3 +49,18 @@ pub use tensor::{Tensor, Trace};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+// The guides are pages of the documentation, and their programs doc tests, where the features that they use are on.
+#[cfg(any(
+    all(doc, not(doctest)),
+    all(doctest, feature = "image", feature = "text")
+))]
+#[doc = include_str!("../docs/from-pytorch.md")]
+pub mod from_pytorch {}
+
+#[cfg(any(
+    all(doc, not(doctest)),
+    all(doctest, feature = "image", feature = "text")
+))]
+#[doc = include_str!("../docs/from-keras.md")]
+pub mod from_keras {}

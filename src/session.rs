@@ -11,6 +11,7 @@ use crate::host;
 use crate::plan::{Memory, Plan};
 use crate::state::{self, Params, State, StateKind};
 use crate::tensor::{InputRange, LayerCall, Tensor, Trace, Traced};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -325,11 +326,11 @@ impl Session {
         }
     }
 
-    /// Run `f` and wait for its results.
+    /// Run `f` and wait for its results. `inputs` are arrays or references to some: a batch of a loader is one as it is.
     ///
     /// # Errors
     /// Arguments that do not fit; whatever compiling for new shapes returns; the device's failures.
-    pub fn run(&mut self, f: &mut Function, inputs: &[&Array]) -> Result<Vec<Array>> {
+    pub fn run(&mut self, f: &mut Function, inputs: &[impl Borrow<Array>]) -> Result<Vec<Array>> {
         let pending = self.submit(f, inputs)?;
         self.read(pending)
     }
@@ -341,7 +342,7 @@ impl Session {
     pub async fn run_async(
         &mut self,
         f: &mut Function<'_>,
-        inputs: &[&Array],
+        inputs: &[impl Borrow<Array>],
     ) -> Result<Vec<Array>> {
         let pending = self.submit(f, inputs)?;
         self.read_async(pending).await
@@ -351,7 +352,11 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::run`].
-    pub fn submit(&mut self, f: &mut Function, inputs: &[&Array]) -> Result<Pending> {
+    pub fn submit(&mut self, f: &mut Function, inputs: &[impl Borrow<Array>]) -> Result<Pending> {
+        self.start(f, &inputs.iter().map(Borrow::borrow).collect::<Vec<_>>())
+    }
+
+    fn start(&mut self, f: &mut Function, inputs: &[&Array]) -> Result<Pending> {
         let types: Vec<TensorType> = inputs.iter().map(|a| TensorType::of(a)).collect();
         f.check(&types)?;
         let whole = self.accumulated as usize + 1 >= f.micro_steps || self.apply_next;
@@ -483,7 +488,7 @@ impl Session {
     /// As [`Session::compile`] and [`Session::run`].
     pub fn eval(&mut self, f: impl Fn(&Trace) -> Vec<Tensor> + Send) -> Result<Vec<Array>> {
         let mut function = self.compile(Mode::Eval, &[], move |g, _| f(g))?;
-        let results = self.run(&mut function, &[]);
+        let results = self.run(&mut function, &[] as &[Array]);
         self.forget(function);
         results
     }

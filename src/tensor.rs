@@ -3,7 +3,7 @@
 //! Building never fails on the spot: the first misuse is kept, with the layer and the line that made it, and what
 //! came of it is poisoned.
 
-use crate::array::Array;
+use crate::array::{Array, Element};
 use crate::dtype::DType;
 use crate::error::{Error, Misuse, Site};
 use crate::graph::{Graph, Leaf, Node, Scalar, StateRange, TensorType, Value};
@@ -178,9 +178,9 @@ impl Trace {
         self.leaf(Leaf::Constant(Arc::new(array)), ty, Site::here())
     }
 
-    /// A constant `f32` scalar.
+    /// A constant scalar: `f32`, or `i32` for labels and ids.
     #[track_caller]
-    pub fn scalar(&self, value: f32) -> Tensor {
+    pub fn scalar<T: Element>(&self, value: T) -> Tensor {
         self.constant(Array::scalar(value))
     }
 

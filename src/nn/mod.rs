@@ -54,6 +54,16 @@ pub use sequential::Sequential;
 pub use transformer::*;
 pub use upsample::Upsample;
 
+// What options of layers, functions and losses are made of.
+pub use crate::ops::attention::AttentionOptions;
+pub use crate::ops::binary_cross_entropy::BinaryCrossEntropyOptions;
+pub use crate::ops::classification::CrossEntropyOptions;
+pub use crate::ops::conv::{ConvOptions, ConvTransposeOptions, Padding};
+pub use crate::ops::interpolate::{InterpolateMode, InterpolateOptions};
+pub use crate::ops::pool::PoolOptions;
+pub use crate::ops::reduction::Reduction;
+pub use crate::scalar::GeluApprox;
+
 use crate::error::Site;
 use crate::state::Params;
 use crate::tensor::Tensor;

@@ -3,6 +3,7 @@
 use super::{Build, Module, Scope};
 use crate::state::Params;
 use crate::tensor::Tensor;
+use std::ops::Index;
 
 /// Modules that are applied one after the other, as `torch.nn.Sequential`: the parameters of the first lie below `0.`,
 /// those of the second below `1.`.
@@ -63,6 +64,15 @@ impl Sequential {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.modules.is_empty()
+    }
+}
+
+/// The module of that number, as `net[0]` in PyTorch: to run it alone. A number that there is not panics, as of a slice.
+impl Index<usize> for Sequential {
+    type Output = dyn Module;
+
+    fn index(&self, at: usize) -> &Self::Output {
+        self.modules[at].module.as_ref()
     }
 }
 

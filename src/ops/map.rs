@@ -257,7 +257,7 @@ impl Tensor {
         site: Site,
     ) -> Tensor {
         let fits = self.dtype() == other.dtype()
-            && (self.dtype() != DType::Bool || name == "eq")
+            && (self.dtype() != DType::Bool || matches!(name, "eq" | "ne"))
             && (name != "pow" || self.dtype().is_float());
         if !fits && !self.is_poisoned() && !other.is_poisoned() {
             let message = format!("{} and {}: the dtypes do not fit", self.ty(), other.ty());
@@ -269,6 +269,12 @@ impl Tensor {
             &[self, other],
             site,
         )
+    }
+
+    /// `a != b`, bool
+    #[track_caller]
+    pub fn ne(&self, other: &Tensor) -> Tensor {
+        self.numbers("ne", other, |a, b| a.equals(b).not(), Site::here())
     }
 
     /// `-x`
@@ -306,6 +312,12 @@ impl Tensor {
         map("where", expr, &[self, a, b], site)
     }
 
+    /// `value` where `mask` (broadcast) is true or not 0, elsewhere the element itself: `torch.masked_fill`.
+    #[track_caller]
+    pub fn masked_fill(&self, mask: &Tensor, value: f32) -> Tensor {
+        mask.where_(&self.trace().scalar(value), self)
+    }
+
     /// `a && b` of truth values.
     #[track_caller]
     pub fn logical_and(&self, other: &Tensor) -> Tensor {
@@ -313,6 +325,15 @@ impl Tensor {
             .cast(DType::Bool)
             .and(&operand(other, 1).cast(DType::Bool));
         map("logical_and", expr, &[self, other], Site::here())
+    }
+
+    /// `a || b` of truth values.
+    #[track_caller]
+    pub fn logical_or(&self, other: &Tensor) -> Tensor {
+        let expr = operand(self, 0)
+            .cast(DType::Bool)
+            .or(&operand(other, 1).cast(DType::Bool));
+        map("logical_or", expr, &[self, other], Site::here())
     }
 
     /// `!x` of truth values.
@@ -364,24 +385,47 @@ impl Tensor {
 
 macro_rules! operator {
     ($($trait:ident $method:ident;)*) => {$(
-        impl std::ops::$trait for &Tensor {
+        operator!(@tensors $trait $method: &Tensor, &Tensor; &Tensor, Tensor; Tensor, &Tensor; Tensor, Tensor;);
+        operator!(@numbers $trait $method: &Tensor; Tensor;);
+    )*};
+    (@tensors $trait:ident $method:ident: $($a:ty, $b:ty;)*) => {$(
+        impl std::ops::$trait<$b> for $a {
             type Output = Tensor;
             #[track_caller]
-            fn $method(self, other: &Tensor) -> Tensor {
-                Tensor::$method(self, other)
+            fn $method(self, other: $b) -> Tensor {
+                let (a, b): (&Tensor, &Tensor) = (&self, &other);
+                Tensor::$method(a, b)
             }
         }
-        impl std::ops::$trait<f32> for &Tensor {
+    )*};
+    (@numbers $trait:ident $method:ident: $($a:ty;)*) => {$(
+        impl std::ops::$trait<f32> for $a {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, value: f32) -> Tensor {
-                let site = Site::here();
-                self.float1(stringify!($method), |x| std::ops::$trait::$method(x, &Expr::lit(value)), site)
+                let (x, site): (&Tensor, Site) = (&self, Site::here());
+                x.float1(stringify!($method), |x| std::ops::$trait::$method(x, &Expr::lit(value)), site)
+            }
+        }
+        impl std::ops::$trait<$a> for f32 {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: $a) -> Tensor {
+                let (x, site): (&Tensor, Site) = (&other, Site::here());
+                x.float1(stringify!($method), |x| std::ops::$trait::$method(&Expr::lit(self), x), site)
             }
         }
     )*};
 }
 operator! { Add add; Sub sub; Mul mul; Div div; }
+
+impl std::ops::Neg for Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        Tensor::neg(&self)
+    }
+}
 
 impl std::ops::Neg for &Tensor {
     type Output = Tensor;

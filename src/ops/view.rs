@@ -308,6 +308,27 @@ impl Tensor {
         )
     }
 
+    /// Element `index` of `dim`, which goes away: `torch.select`, Python's `x[:, index]`. A negative one counts from the end.
+    #[track_caller]
+    pub fn select(&self, dim: isize, index: isize) -> Tensor {
+        let site = Site::here();
+        let Some(d) = self.dim("select", dim, site) else {
+            return self.trace().poison();
+        };
+        let n = self.shape()[d] as isize;
+        if !(-n..n).contains(&index) {
+            let message = format!(
+                "{}: index {index} is out of range for dimension {d} of size {n}",
+                self.shape()
+            );
+            return self.trace().misuse("select", message, site);
+        }
+        let mut shape = self.shape().to_vec();
+        shape.remove(d);
+        let one = self.narrow(d as isize, index.rem_euclid(n) as usize, 1);
+        one.reshape_to(shape.into())
+    }
+
     /// Elements `start, start + step, …` below `end` of `dim`, as Python's `x[start:end:step]`; negative bounds count
     /// from the end, bounds past it are cut.
     #[track_caller]

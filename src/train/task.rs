@@ -148,7 +148,7 @@ impl Sums {
 
 /// The types of a batch.
 pub(super) fn types_of(batch: &[Array]) -> Vec<TensorType> {
-    batch.iter().map(TensorType::of).collect()
+    TensorType::of_all(batch)
 }
 
 /// The samples of a batch.

@@ -22,6 +22,8 @@ const MOVES: &[Move] = &[
     ("narrow", &[2, 3, 6], |x| x.narrow(2, 1, 3)),
     ("narrow, nothing", &[2, 3], |x| x.narrow(1, 1, 0)),
     ("narrow", &[5, 4], |x| x.narrow(0, 2, 3)),
+    ("select", &[2, 3, 6], |x| x.select(1, 2)),
+    ("select, from the end", &[2, 5], |x| x.select(-1, -2)),
     ("slice, step 2", &[3, 9], |x| x.slice(1, 1, 8, 2)),
     ("slice, step 3", &[3, 9], |x| x.slice(1, -7, -1, 3)),
     ("flip", &[2, 5, 3], |x| x.flip(&[1])),

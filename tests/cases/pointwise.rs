@@ -159,6 +159,14 @@ fn integers(all: &mut Vec<Case>) {
             })
             .rough(),
         );
+        all.push(
+            Case::new("logical_or, ne", two(), |x| {
+                let (a, b) = (x[0].to(DType::Bool), x[1].to(DType::Bool));
+                let unequal = x[0].ne(&x[1]);
+                a.logical_or(&b).to_f32() + unequal.to_f32() * 2.0
+            })
+            .rough(),
+        );
         let x = || vec![Input::range(shape, -3.0, 3.0).fixed()];
         all.push(
             Case::new("to, i32", x(), |x| x[0].to(DType::I32))

@@ -273,7 +273,7 @@ fn programs() -> Vec<(String, Program)> {
 
 fn run(s: &mut Session, p: &Program) -> wgrad::Result<Vec<Array>> {
     let mut f = s.compile(Mode::Train, &[], |g, _| p(g))?;
-    let out = s.run(&mut f, &[]);
+    let out = s.run(&mut f, &[] as &[Array]);
     s.forget(f);
     out
 }

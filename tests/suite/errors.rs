@@ -73,6 +73,14 @@ fn wordings() {
         ),
         (|_, a| a[0].narrow(1, 2, 2), &["narrow", "[2,3]"]),
         (
+            |_, a| a[0].select(1, -4),
+            &["select [2,3]: index -4 is out of range for dimension 1 of size 3"],
+        ),
+        (
+            |g, a| g.grad(&a[0].sum(&[], false), &a[1]),
+            &["grad the loss does not depend on the tensor"],
+        ),
+        (
             |_, a| a[0].where_(&a[0], &a[2]),
             &["where f32 [2,3] and i32 [2]", "dtypes differ"],
         ),

@@ -17,6 +17,7 @@ mod errors;
 mod extremes;
 mod freezing;
 mod gradcheck;
+mod guides;
 mod init;
 mod layer_errors;
 mod limits;

@@ -42,7 +42,7 @@ fn listed(row: &str) -> BTreeSet<String> {
 }
 
 /// The lines of a file or of all files of a folder.
-fn lines(path: &str) -> Vec<String> {
+pub fn lines(path: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let mut files = vec![path];
     let mut all = Vec::new();
@@ -58,7 +58,7 @@ fn lines(path: &str) -> Vec<String> {
 }
 
 /// What follows `start` in each line, up to the first letter that is none of a name's.
-fn named<'a>(lines: &'a [String], start: &'a str) -> impl Iterator<Item = &'a str> {
+pub fn named<'a>(lines: &'a [String], start: &'a str) -> impl Iterator<Item = &'a str> {
     let rest = lines.iter().filter_map(move |l| l.strip_prefix(start));
     let name = |rest: &'a str| {
         rest.split(|c: char| !c.is_alphanumeric() && c != '_')
@@ -78,8 +78,8 @@ fn compare(row: &str, found: impl IntoIterator<Item = String>) {
     );
 }
 
-#[test]
-fn layers() {
+/// The layers in the sources.
+pub fn all_layers() -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let sources = lines("src/nn");
     all.extend(named(&sources, "pub struct ").map(str::to_owned));
@@ -106,11 +106,11 @@ fn layers() {
         !part && !init.contains(&name.as_str()) && !NO_LAYERS.contains(&small.as_str())
     });
     assert!(all.len() > 70, "{all:?}");
-    compare("layers", all);
+    all
 }
 
-#[test]
-fn losses() {
+/// The losses in the sources that are methods of tensors.
+pub fn all_losses() -> Vec<String> {
     let mut all = Vec::new();
     for file in ["loss", "classification", "binary_cross_entropy"] {
         let lines = lines(&format!("src/ops/{file}.rs"));
@@ -118,16 +118,17 @@ fn losses() {
         all.extend(names);
     }
     assert!(all.len() > 10, "{all:?}");
-    compare("losses", all);
-    let keras = lines("src/ops/keras.rs");
-    compare(
-        "Keras's losses",
-        named(&keras, "pub fn ").map(str::to_owned),
-    );
+    all
 }
 
-#[test]
-fn optimizers_and_schedules() {
+/// Keras's losses in the sources.
+pub fn all_keras_losses() -> Vec<String> {
+    let keras = lines("src/ops/keras.rs");
+    named(&keras, "pub fn ").map(str::to_owned).collect()
+}
+
+/// The optimizers in the sources.
+pub fn all_optimizers() -> Vec<String> {
     let sources = lines("src/optim");
     let mut all: Vec<_> = named(&sources, "impl Optimizer for ")
         .map(str::to_owned)
@@ -135,7 +136,11 @@ fn optimizers_and_schedules() {
     if sources.iter().any(|l| l.starts_with("    pub fn adamw(")) {
         all.push("AdamW".to_owned());
     }
-    compare("optimizers", all);
+    all
+}
+
+/// The schedules in the sources.
+pub fn all_schedules() -> Vec<String> {
     let schedule = lines("src/optim/schedule.rs").join("\n");
     let mut all = Vec::new();
     for function in schedule.split("\n    pub fn ").skip(1) {
@@ -147,5 +152,22 @@ fn optimizers_and_schedules() {
         }
     }
     all.push("Plateau".to_owned());
-    compare("schedules", all);
+    all
+}
+
+#[test]
+fn layers() {
+    compare("layers", all_layers());
+}
+
+#[test]
+fn losses() {
+    compare("losses", all_losses());
+    compare("Keras's losses", all_keras_losses());
+}
+
+#[test]
+fn optimizers_and_schedules() {
+    compare("optimizers", all_optimizers());
+    compare("schedules", all_schedules());
 }
