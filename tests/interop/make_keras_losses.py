@@ -95,7 +95,8 @@ def cases():
         for target in [mask, signs, normal(6, 4)]:
             yield case(loss, target, normal(6, 4))
     yield case("categorical_hinge", one_hot(labels, 5), scores)
-    yield case("kl_divergence", soft, certain)
+    # At 1 itself, the end of what a prediction is held to, backends of Keras do not agree on the gradient.
+    yield case("kl_divergence", soft, np.where(certain == 1, 0.999, certain))
     yield case("kl_divergence", one_hot(labels, 5), uniform(6, 5))
     yield case("poisson", np.round(rng.uniform(0, 5, (6, 4))), near + 0.5)
     yield case("poisson", mask, np.where(near < 0.1, 0, near))

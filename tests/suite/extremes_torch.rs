@@ -79,6 +79,40 @@ fn apply(function: &str, x: &Tensor, others: &[Tensor]) -> Tensor {
     }
 }
 
+/// Where the gradient, or the result, is another on purpose, in which rows, and why.
+const OTHERS: &[(&str, &str, &[usize], &str)] = &[
+    (
+        "l1_loss",
+        "gradient",
+        &[0, 7, 9],
+        "NaN of NaN; PyTorch has 0",
+    ),
+    (
+        "hinge_embedding_loss",
+        "gradient",
+        &[0, 9],
+        "what is held within bounds passes the gradient of NaN on",
+    ),
+    (
+        "margin_ranking_loss",
+        "gradient",
+        &[0, 7, 9],
+        "what is held within bounds passes the gradient of NaN on",
+    ),
+    (
+        "soft_margin_loss",
+        "result",
+        &[8],
+        "exact for large scores; PyTorch's exponential overflows",
+    ),
+    (
+        "soft_margin_loss",
+        "gradient",
+        &[1, 3, 4, 6, 7, 8],
+        "the slope at infinity; PyTorch divides infinities",
+    ),
+];
+
 #[test]
 fn as_pytorch() {
     let cases: Vec<Value> =
@@ -123,10 +157,21 @@ fn as_pytorch() {
                 let width = want.len() / 10;
                 for (row, (got, want)) in got.chunks(width).zip(want.chunks(width)).enumerate() {
                     let [got, want] = [got, want].map(|v| Array::vector(v.to_vec()));
-                    if let Err(why) = near(std::slice::from_ref(&got), std::slice::from_ref(&want))
-                    {
-                        let name = pass.name;
-                        faults.add(format!("{function} on {name}, {what}, row {row}: {why}"));
+                    let verdict = near(std::slice::from_ref(&got), std::slice::from_ref(&want));
+                    let name = pass.name;
+                    let other = OTHERS.iter().find(|(f, of, rows, _)| {
+                        *f == function && *of == what && rows.contains(&row)
+                    });
+                    match (verdict, other) {
+                        (Err(why), None) => {
+                            faults.add(format!("{function} on {name}, {what}, row {row}: {why}"));
+                        }
+                        (Ok(()), Some((.., why))) => {
+                            faults.add(format!(
+                                "{function} on {name}, {what}, row {row}: not '{why}'"
+                            ));
+                        }
+                        _ => {}
                     }
                 }
             }

@@ -24,7 +24,7 @@ const EPS: f64 = 1e-8;
 
 fn optimizer() -> Adam {
     Adam {
-        betas: (BETAS.0 as f32, BETAS.1 as f32),
+        betas: BETAS,
         amsgrad: true,
         weight_decay: DECAY as f32,
         ..Adam::adamw(LR)
@@ -41,11 +41,11 @@ fn options() -> MinimizeOptions {
     }
 }
 
-/// Batches whose gradients grow and shrink again, so that the largest second moment is not the last.
+/// Batches whose gradients shrink and grow again, so that some are clipped and the largest second moment is not the last.
 fn batch(k: usize) -> [Vec<f32>; 2] {
     let mut rng = Rng::new(k as u64, "batch");
-    let scale = [2.0, 0.5, 0.1][k / MICRO_STEPS % 3];
-    let x = (0..ROWS * IN).map(|_| rng.normal()).collect();
+    let scale = [2.0, 0.5, 0.05][k / MICRO_STEPS % 3];
+    let x = (0..ROWS * IN).map(|_| rng.normal() * scale).collect();
     let y = (0..ROWS * OUT).map(|_| rng.normal() * scale).collect();
     [x, y]
 }
@@ -136,7 +136,7 @@ fn everything_at_once_as_on_the_host() {
                 vec![loss]
             })
             .unwrap();
-        let mut all = |prefix: &str, session: &mut wgrad::Session| -> Vec<f64> {
+        let all = |prefix: &str, session: &mut wgrad::Session| -> Vec<f64> {
             let paths = ["weight", "bias"].map(|name| format!("{prefix}fc.{name}"));
             let values = paths.iter().flat_map(|p| session.get(p).unwrap().to_f32());
             values.map(f64::from).collect()
