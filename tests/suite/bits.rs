@@ -37,7 +37,9 @@ fn bits(all: &[Array]) -> Vec<Vec<u32>> {
     all.iter().map(of).collect()
 }
 
-fn twice(pass: &Pass) {
+#[test]
+fn results_and_gradients() {
+    let pass = gpu();
     let open = || pass.open(&Params::new(3));
     let (Some(mut first), Some(mut second)) = (open(), open()) else {
         return;
@@ -63,16 +65,6 @@ fn twice(pass: &Pass) {
     }
     assert!(tried > 150, "{tried} cases");
     faults.end();
-}
-
-#[test]
-fn results_and_gradients() {
-    twice(&gpu());
-}
-
-#[test]
-fn results_and_gradients_of_hardware_kernels() {
-    twice(&gpu_hardware_kernels());
 }
 
 /// The weights after some steps of a text classifier: an embedding whose rows are hit many times, dropout, norms, a
