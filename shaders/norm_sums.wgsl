@@ -1,6 +1,8 @@
-// Sums over the parts of sets, x and grad being [outer, sets, inner]: of grad, and of grad * (x - mean) * rstd.
+// Sums over the parts of sets, x and grad being [outer, sets, inner]: of grad, and of grad * (x - mean) * rstd. Neighbouring
+// sets share statistics, which each row of outer has of its own where BY_ROW is 1.
 
 override THREADS: u32 = 64u;
+override BY_ROW: u32 = 0u;
 
 struct Params {
     sets: u32,
@@ -8,7 +10,9 @@ struct Params {
     size: u32,   // elements of a set
     parts: u32,  // parts that a set is cut into
     length: u32, // elements of a part
-    unused0: u32, unused1: u32, unused2: u32,
+    per: u32,    // sets that share statistics
+    across: u32, // statistics of a row of outer
+    unused: u32,
     map: array<vec4<u32>, MAP>,
 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -29,6 +33,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let end = min(start + p.length, p.size);
         var plain = 0.0;
         var hat = 0.0;
+        let share = which / p.per;
+        var m = mean[share];
+        var r = rstd[share];
         var j = start + member;
         var w = walk_from(j, which);
         // Two levels, so that the sum of a long part loses little.
@@ -36,14 +43,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             var a = 0.0;
             var b = 0.0;
             for (var n = 0u; j < end && n < 256u; n++) {
+                if (BY_ROW == 1u) {
+                    let at = w.row * p.across + share;
+                    m = mean[at];
+                    r = rstd[at];
+                }
                 let g = grad[w.at];
                 a += g;
-                b += g * (x[w.at] - mean[which]);
+                b += g * ((x[w.at] - m) * r);
                 w = walk_on(w);
                 j += TEAM;
             }
             plain += a;
-            hat += b * rstd[which];
+            hat += b;
         }
         plain = team_sum(plain, member);
         hat = team_sum(hat, member);

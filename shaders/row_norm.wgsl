@@ -1,4 +1,4 @@
-// Rows less their mean, divided by their deviation, times a weight. Two passes over a row; a cache serves the second.
+// Rows less their mean, divided by their deviation, times a weight, plus a bias. Two passes over a row; a cache serves the second.
 // Means are counted from the row's first element, so that a large one costs no digits.
 
 override THREADS: u32 = 64u;
@@ -13,21 +13,24 @@ struct Params {
     last: u32,     // last weight
     centred: u32,  // 0: the mean counts as 0
     eps: f32,
-    unused0: u32, unused1: u32, unused2: u32,
+    last_bias: u32,
+    unused: vec2<u32>,
     map: array<vec4<u32>, MAP>,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read_write> mean: array<f32>;
-@group(0) @binding(4) var<storage, read_write> rstd: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> mean: array<f32>;
+@group(0) @binding(5) var<storage, read_write> rstd: array<f32>;
 
-fn weight_of(row: u32, k: u32) -> f32 {
+// The position of the element's weight and bias.
+fn channel_of(row: u32, k: u32) -> u32 {
     var channel = k;
     if (p.inner != 1u) {
         channel = k / p.inner;
     }
-    return weight[min(row % p.groups * p.channels + channel, p.last)];
+    return row % p.groups * p.channels + channel;
 }
 
 @compute @workgroup_size(THREADS)
@@ -63,7 +66,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         m = team_moments(m, f32(p.n), member);
         let r = 1.0 / sqrt(max_f(m.squares / f32(p.n), 0.0) + p.eps);
         for (var k = member; k < p.n; k += TEAM) {
-            epilogue(base + k, (x[base + k] - shift - m.mean) * r * weight_of(row, k));
+            let channel = channel_of(row, k);
+            let y = (x[base + k] - shift - m.mean) * r * weight[min(channel, p.last)];
+            epilogue(base + k, y + bias[min(channel, p.last_bias)]);
         }
         if (member == 0u) {
             mean[row] = shift + m.mean;

@@ -9,6 +9,7 @@ use crate::weights::{self, COUNTERS, Reader};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 const UPDATES: &str = "updates";
 const MICRO_STEP: &str = "micro_step";
@@ -66,7 +67,9 @@ impl Session {
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let states = self.params().root().list();
         let file = Reader::open(path)?;
-        self.read_from(&file, &states)
+        self.read_from(&file, &states, &|name| {
+            name.rsplit('.').next() == Some(COUNTERS)
+        })
     }
 
     /// Read what fits of a file as [`Session::load`] takes it, for transfer: states of this model that the file holds in their shape and
@@ -135,7 +138,8 @@ impl Session {
     }
 
     /// Write what optimizers keep, the counts of updates and of runs, and the learning rates to a safetensors file: with
-    /// the weights, all that training needs to go on to the same bits.
+    /// the weights, all that training needs to go on to the same bits. What was kept for parameters that are frozen now is
+    /// part of it.
     ///
     /// # Errors
     /// As [`Session::save`].
@@ -155,11 +159,17 @@ impl Session {
             }
         }
         let states = self.optimizer_states();
-        self.write(path.as_ref(), &states, &metadata)
+        let mut named = self.named(&states)?;
+        let held = |path: &str| states.iter().any(|s| *s.path == *path);
+        let waiting = self.params().waiting_slots();
+        let waiting = waiting.into_iter().filter(|(path, _)| !held(path));
+        named.extend(waiting.map(|(path, value)| (path.to_string(), value.as_ref().clone())));
+        weights::write(path.as_ref(), &named, &metadata)
     }
 
     /// Read what [`Session::save_optimizer`] wrote. The training function must be compiled before: that is where the
-    /// session learns which optimizer it has.
+    /// session learns which optimizer it has. What the file holds for parameters that are frozen waits until they are
+    /// trained again.
     ///
     /// # Errors
     /// As [`Session::load`].
@@ -179,7 +189,17 @@ impl Session {
             }
         }
         let states = self.optimizer_states();
-        self.read_from(&file, &states)?;
+        let mut waiting = Vec::new();
+        for name in file.names() {
+            let unheld = states.iter().all(|s| *s.path != **name);
+            let shape = self.params().slot_of_frozen(name).filter(|_| unheld);
+            if shape.is_some_and(|shape| file.shape(name) == Some(&shape)) {
+                waiting.push((Arc::from(name.as_str()), file.read(name)?));
+            }
+        }
+        let known = |name: &str| waiting.iter().any(|(path, _)| **path == *name);
+        self.read_from(&file, &states, &known)?;
+        self.params().wait_slots(waiting);
         self.set_counts(updates, micro_step);
         for (group, _) in self.update_counts() {
             let key = format!("{UPDATES}.{group}");
@@ -204,26 +224,31 @@ impl Session {
         states: &[State],
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
-        let values = self.get_all(states)?;
-        let named: Vec<(String, Array)> = states
-            .iter()
-            .map(|s| s.path.to_string())
-            .zip(values)
-            .collect();
-        weights::write(path, &named, metadata)
+        weights::write(path, &self.named(states)?, metadata)
     }
 
-    /// Have `states` hold what `file` holds; nothing changes where one of them does not fit.
-    fn read_from(&mut self, file: &Reader, states: &[State]) -> Result<()> {
+    fn named(&mut self, states: &[State]) -> Result<Vec<(String, Array)>> {
+        let values = self.get_all(states)?;
+        let paths = states.iter().map(|s| s.path.to_string());
+        Ok(paths.zip(values).collect())
+    }
+
+    /// Have `states` hold what `file` holds; nothing changes where one of them does not fit. Names that `may` be there
+    /// besides are passed over.
+    fn read_from(
+        &mut self,
+        file: &Reader,
+        states: &[State],
+        may: &dyn Fn(&str) -> bool,
+    ) -> Result<()> {
         let expected: Vec<_> = states
             .iter()
             .map(|s| (s.path.to_string(), s.shape.clone()))
             .collect();
-        let counter = |name: &str| name.rsplit('.').next() == Some(COUNTERS);
         let found = file
             .names()
             .iter()
-            .filter(|name| !counter(name) || expected.iter().any(|(path, _)| path == *name));
+            .filter(|name| !may(name) || expected.iter().any(|(path, _)| path == *name));
         let found = found.filter_map(|name| Some((name.as_str(), file.shape(name)?)));
         weights::check_strict(file.path(), &expected, found)?;
         let mut values = Vec::new();

@@ -203,14 +203,24 @@ impl Params {
     /// ```
     ///
     /// # Errors
-    /// A pattern that stands for no parameter; what the values cannot be drawn for; parameters that a session holds already:
+    /// A pattern that stands for no parameter or is none; what the values cannot be drawn for; parameters that a session holds already:
     /// `Session::set` changes these.
     pub fn init(&self, pattern: &str, with: impl Initializer) -> Result<usize> {
         let full = join(&self.prefix, pattern);
+        glob::check(pattern).map_err(Error::Argument)?;
+        let below = match self.prefix.as_str() {
+            "" => String::new(),
+            prefix => format!("{prefix}."),
+        };
         let mut store = self.lock();
         let held = store.held;
         let parameter = |s: &State| s.kind == StateKind::Parameter;
-        let named = |s: &State| parameter(s) && glob::matches(&full, &s.path);
+        let fits = |s: &State| {
+            s.path
+                .strip_prefix(&below)
+                .is_some_and(|path| glob::matches(pattern, path))
+        };
+        let named = |s: &State| parameter(s) && fits(s);
         let found: Vec<usize> = (0..store.states.len())
             .filter(|&i| named(&store.states[i]))
             .collect();
@@ -364,6 +374,31 @@ impl Params {
         store.misplaced = false;
     }
 
+    /// Values of slots that wait for their parameters to be trained again, by path.
+    pub(crate) fn waiting_slots(&self) -> Vec<(Arc<str>, Arc<Array>)> {
+        let store = self.lock();
+        let waiting = store.carried.iter();
+        let mut all: Vec<_> = waiting.map(|(p, v)| (p.clone(), v.clone())).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    /// Have `values` of slots wait for their parameters, and no others.
+    pub(crate) fn wait_slots(&self, values: Vec<(Arc<str>, Array)>) {
+        let values = values.into_iter().map(|(path, v)| (path, Arc::new(v)));
+        self.lock().carried = values.collect();
+    }
+
+    /// The shape of the slot at `path` (`SLOT/PARAMETER`) of a frozen parameter, if an optimizer keeps such slots.
+    pub(crate) fn slot_of_frozen(&self, path: &str) -> Option<Shape> {
+        let (slot, parameter) = path.split_once('/')?;
+        let store = self.lock();
+        let kept = |s: &Segment| s.kind == StateKind::Optimizer && s.slot == slot;
+        let state = &store.states[*store.by_path.get(parameter)?];
+        let frozen = state.kind == StateKind::Parameter && !state.trainable;
+        (frozen && store.segments.iter().any(kept)).then(|| state.shape.clone())
+    }
+
     /// Every state, in the order of creation.
     pub fn all(&self) -> Vec<State> {
         self.lock().states.clone()
@@ -401,7 +436,7 @@ impl Params {
 
     /// Keep training from changing the parameters that `pattern` stands for, as `requires_grad_(False)`, and return how
     /// many they are. They cost no gradient, no memory of the optimizer and no backward step that only they need. Paths
-    /// are from the root: `encoder`, `*.bias`, `layers.{0,1}.*`, as [`crate::glob::matches`] reads them.
+    /// are from the root: `encoder`, `*.bias`, `layers.{0,1}.*`, `re:layers\.[0-3]\.`, as [`crate::glob::matches`] reads them.
     ///
     /// It may be called between runs: training functions are compiled anew, what optimizers keep of the others is carried
     /// over, and that of frozen parameters waits for [`Params::thaw`].
@@ -421,6 +456,7 @@ impl Params {
     }
 
     fn mark_matching(&self, pattern: &str, trainable: bool) -> Result<usize> {
+        glob::check(pattern).map_err(Error::Argument)?;
         match self.mark(trainable, |path| glob::matches(pattern, path)) {
             0 => Err(Error::Argument(self.matches_nothing(pattern))),
             n => Ok(n),

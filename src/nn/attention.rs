@@ -1,5 +1,8 @@
 //! Attention with projections of its own.
 
+mod keys;
+
+use self::keys::AddedKeys;
 use super::{Linear, Module, Scope, init};
 use crate::error::Site;
 use crate::ops::attention::{AttentionOptions, Heads, Place, combined_mask, composed};
@@ -37,12 +40,14 @@ impl Masks {
 
 /// Attention over heads, each with a part of projected queries, keys and values: `torch.nn.MultiheadAttention` (Vaswani
 /// et al., 2017), with its parameters `in_proj_weight [3 e, e]` (or `q_proj_weight [e, e]`, `k_proj_weight [e, kdim]`,
-/// `v_proj_weight [e, vdim]`), `in_proj_bias [3 e]`, `out_proj.weight [e, e]`, `out_proj.bias [e]`.
+/// `v_proj_weight [e, vdim]`), `in_proj_bias [3 e]`, `bias_k [1, 1, e]`, `bias_v [1, 1, e]`, `out_proj.weight [e, e]`,
+/// `out_proj.bias [e]`.
 #[derive(Debug, Clone)]
 pub struct MultiheadAttention {
     projections: Projections,
     /// `[3 e]`
     pub in_proj_bias: Option<Param>,
+    bias_kv: AddedKeys,
     /// What the heads' results go through.
     pub out_proj: Linear,
     options: MultiheadAttentionBuilder,
@@ -65,6 +70,8 @@ pub struct MultiheadAttentionBuilder {
     dropout: f32,
     bias: bool,
     batch_first: bool,
+    add_bias_kv: bool,
+    add_zero_attn: bool,
     xavier_out: bool,
 }
 
@@ -79,6 +86,8 @@ impl MultiheadAttention {
             dropout: 0.0,
             bias: true,
             batch_first: false,
+            add_bias_kv: false,
+            add_zero_attn: false,
             xavier_out: false,
         }
     }
@@ -257,6 +266,9 @@ impl MultiheadAttention {
     fn attend(&self, x: [&Tensor; 3], masks: &Masks) -> Tensor {
         let options = self.options(masks, x[0].size(0));
         let (all, places) = self.project(x);
+        let Some((all, places, options)) = self.lengthened((all, places, options)) else {
+            return x[0].trace().poison();
+        };
         let heads = Heads {
             sources: all.iter().collect(),
             places,
@@ -267,10 +279,11 @@ impl MultiheadAttention {
 
     /// The results side by side `[n, t, e]`, and the weights `[n, heads, t, s]`.
     fn weighted(&self, x: [&Tensor; 3], masks: &Masks) -> Option<(Tensor, Tensor)> {
-        let (n, t, s) = (x[0].size(0), x[0].size(1), x[1].size(1));
+        let (n, t, s) = (x[0].size(0), x[0].size(1), x[1].size(1) + self.added());
         let heads = self.options.num_heads;
         let options = self.options(masks, n);
         let (all, places) = self.project(x);
+        let (all, places, options) = self.lengthened((all, places, options))?;
         if all.iter().any(Tensor::is_poisoned) {
             return None;
         }
@@ -313,6 +326,20 @@ impl MultiheadAttentionBuilder {
         self
     }
 
+    /// Whether a learned key and a learned value, `bias_k` and `bias_v`, stand behind those that come in; false by default.
+    /// No mask hides them, `is_causal` neither: as the causal mask that PyTorch takes beside it. Weights are
+    /// `[n, t, s + 1]` then.
+    pub fn add_bias_kv(mut self, add: bool) -> Self {
+        self.add_bias_kv = add;
+        self
+    }
+
+    /// Whether a key and a value of zeros stand behind the others; false by default. No mask hides them.
+    pub fn add_zero_attn(mut self, add: bool) -> Self {
+        self.add_zero_attn = add;
+        self
+    }
+
     /// Whether tensors are `[n, length, e]`; false by default, as in PyTorch: they are `[length, n, e]`.
     pub fn batch_first(mut self, first: bool) -> Self {
         self.batch_first = first;
@@ -325,7 +352,8 @@ impl MultiheadAttentionBuilder {
         self
     }
 
-    /// The layer: projections drawn by `xavier_uniform`, `out_proj` as a [`Linear`], biases of 0. A number of heads that
+    /// The layer: projections drawn by `xavier_uniform`, `out_proj` as a [`Linear`], biases of 0, `bias_k` and `bias_v` by
+    /// `xavier_normal`. A number of heads that
     /// does not divide `embed_dim`, sizes of 0 and a `dropout` outside of 0 to 1 are errors that
     /// [`Session::new`](crate::Session::new) returns.
     #[track_caller]
@@ -365,11 +393,17 @@ impl MultiheadAttentionBuilder {
         };
         let bias = || params.parameter("in_proj_bias", [3 * e], init::constant(0.0));
         let in_proj_bias = self.bias.then(bias);
+        let added = |name: &str| {
+            let init = init::normal(0.0, 1.0 / (e.max(1) as f32).sqrt());
+            params.parameter(name, [1, 1, e], init)
+        };
+        let bias_kv = self.add_bias_kv.then(|| ["bias_k", "bias_v"].map(added));
         let out_proj = Linear::new(e, e).bias(self.bias).zero_bias(true);
         let out_proj = out_proj.xavier(self.xavier_out);
         MultiheadAttention {
             projections,
             in_proj_bias,
+            bias_kv,
             out_proj: out_proj.build(&params.at("out_proj")),
             // Nobody divides by it: `refuse` has the reason.
             options: Self {

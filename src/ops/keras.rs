@@ -10,6 +10,10 @@
 //! | `mean_squared_error`, `mean_absolute_error` | [`Tensor::mse_loss`], [`Tensor::l1_loss`] |
 //! | `mean_squared_logarithmic_error` | [`Tensor::msle_loss`] |
 //! | `huber` | [`Tensor::huber_loss`] |
+//! | `label_smoothing=s` of `categorical_crossentropy` | [`CrossEntropyOptions::label_smoothing`], or targets `t (1 - s) + s / classes` |
+//! | `label_smoothing=s` of `binary_crossentropy` | targets `t (1 - s) + s / 2` |
+//!
+//! [`CrossEntropyOptions::label_smoothing`]: crate::ops::classification::CrossEntropyOptions::label_smoothing
 
 use crate::error::Site;
 use crate::ops::loss::pointwise;

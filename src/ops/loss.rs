@@ -263,7 +263,11 @@ impl Tensor {
         let chosen = self.gather(1, &target.unsqueeze(-1));
         let f = |x: &[Expr]| {
             let lacks = &(&lit(margin) - &x[1]) + &x[0];
-            let lacks = lacks.clamp(0.0, f32::INFINITY).pow_scalar(p as f32);
+            // Of NaN there is no loss, as PyTorch has it.
+            let lacks = lacks
+                .greater(&lit(0.0))
+                .select(&lacks, &lit(0.0))
+                .pow_scalar(p as f32);
             x[2].equals(&lit(1.0)).select(&lit(0.0), &lacks)
         };
         let each = pointwise("multi_margin_loss", &[self, &chosen, &own], f, site);

@@ -25,6 +25,7 @@ pub mod matmul;
 pub mod max_pool;
 pub mod moments;
 pub mod norm;
+pub mod norm_columns;
 pub mod norm_sums;
 pub mod normalize;
 pub mod pack;

@@ -53,12 +53,12 @@ impl Sets {
         self.outer * self.inner
     }
 
-    /// For each set the sums of both terms that `of(set, a, b)` gives for its elements.
+    /// For each set the sums of both terms that `of(row of outer, set, a, b)` gives for its elements.
     pub fn sums(
         &self,
         a: &[f32],
         b: &[f32],
-        of: impl Fn(usize, f32, f32) -> (f64, f64) + Sync,
+        of: impl Fn(usize, usize, f32, f32) -> (f64, f64) + Sync,
     ) -> Vec<(f64, f64)> {
         let add = |s: &mut (f64, f64), t: (f64, f64)| *s = (s.0 + t.0, s.1 + t.1);
         if self.inner < 8 {
@@ -73,7 +73,7 @@ impl Sets {
                         .chunks(self.inner)
                         .zip(b[at].chunks(self.inner));
                     for (set, (sum, (a, b))) in sums.iter_mut().zip(lines).enumerate() {
-                        let terms = a.iter().zip(b).map(|(&a, &b)| of(set, a, b));
+                        let terms = a.iter().zip(b).map(|(&a, &b)| of(row, set, a, b));
                         terms.for_each(|t| add(sum, t));
                     }
                 }
@@ -100,10 +100,10 @@ impl Sets {
                 let mut lanes = [(0.0, 0.0); 4];
                 let whole = n / 4 * 4;
                 for (a, b) in a[..whole].chunks_exact(4).zip(b.chunks_exact(4)) {
-                    (0..4).for_each(|l| add(&mut lanes[l], of(set, a[l], b[l])));
+                    (0..4).for_each(|l| add(&mut lanes[l], of(outer, set, a[l], b[l])));
                 }
                 let rest = a[whole..].iter().zip(&b[whole..]);
-                rest.for_each(|(&a, &b)| add(&mut sum, of(set, a, b)));
+                rest.for_each(|(&a, &b)| add(&mut sum, of(outer, set, a, b)));
                 lanes.into_iter().for_each(|l| add(&mut sum, l));
                 at += n;
             }
@@ -122,8 +122,13 @@ impl Sets {
 
     /// In how many parts a GPU computes the sums of each set.
     pub fn parts(&self, caps: &Caps) -> usize {
-        let wanted = if caps.software { 16 } else { 2048 };
-        let most = self.size().div_ceil(512).max(1);
+        // On hardware a part of neighbouring elements has a workgroup, others a thread each.
+        let (wanted, length) = match (caps.software, self.inner < 32) {
+            (true, _) => (16, 512),
+            (false, false) => (2048, 512),
+            (false, true) => (32_768, 32),
+        };
+        let most = self.size().div_ceil(length).max(1);
         let least = self.size().div_ceil(caps.iterations / 2).min(most);
         (wanted / self.count.max(1)).clamp(1, most).max(least)
     }
@@ -200,7 +205,7 @@ impl OpDef for Moments {
             true => x[set * sets.inner],
             false => 0.0,
         };
-        let sums = sets.sums(x, x, |set, x, _| {
+        let sums = sets.sums(x, x, |_, set, x, _| {
             let d = f64::from(x) - f64::from(shift(set));
             (d, d * d)
         });

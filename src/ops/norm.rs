@@ -270,8 +270,8 @@ impl Tensor {
         }
         let [weight, bias] = affine;
         let weight = weight.unwrap_or_else(|| self.trace().scalar(1.0));
-        let y = self.apply(norm, &[&weight], site);
-        bias.map_or_else(|| y.clone(), |b| y.add(&b))
+        let bias = bias.unwrap_or_else(|| self.trace().scalar(0.0));
+        self.apply(norm, &[&weight, &bias], site)
     }
 
     fn by_moments(

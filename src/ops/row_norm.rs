@@ -6,19 +6,17 @@ use crate::error::{Error, Result};
 use crate::graph::TensorType;
 use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
-use crate::ops::map::map;
 use crate::ops::moments::through_moments;
-use crate::ops::normalize::hat;
+use crate::ops::norm_sums::{NormSums, halves};
 use crate::ops::row_norm_grad::RowNormGrad;
 use crate::ops::rows::Rows;
-use crate::scalar::Expr;
 use crate::shape::Shape;
 use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
 
 /// Rows of `x [rows, groups, channels, inner]`, of which each holds `[channels, inner]`: less their mean, divided by
-/// their deviation, times a weight `[1, groups, channels, 1]` (or `[]`); then mean and inverse deviation
-/// `[rows, groups, 1, 1]`.
+/// their deviation, times a weight `[1, groups, channels, 1]` (or `[]`), plus a bias of such a shape; then mean and inverse
+/// deviation `[rows, groups, 1, 1]`.
 #[derive(Debug, Clone)]
 pub struct RowNorm {
     /// Whether the mean is taken off; else it counts as 0.
@@ -72,14 +70,18 @@ impl Weights {
         norm: &RowNorm,
         caps: &Caps,
     ) -> Dispatch {
-        let last = match self.one {
-            true => 0,
-            false => (self.groups * self.channels).saturating_sub(1),
-        };
         self.rows
             .launch(stem, source, caps)
-            .sizes([self.groups, self.channels, self.inner, last])
-            .words([u32::from(norm.centred), norm.eps.to_bits(), 0, 0, 0])
+            .sizes([self.groups, self.channels, self.inner, self.last()])
+            .words([u32::from(norm.centred), norm.eps.to_bits()])
+    }
+
+    /// Position of the last weight.
+    pub fn last(&self) -> usize {
+        match self.one {
+            true => 0,
+            false => (self.groups * self.channels).saturating_sub(1),
+        }
     }
 
     /// Rows that one task on the CPU takes at least.
@@ -112,12 +114,13 @@ impl OpDef for RowNorm {
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let x = &inputs[0];
         check(x, &inputs[1])?;
+        check(x, &inputs[2])?;
         let each = statistics(&x.shape);
         Ok(vec![x.clone(), each.clone(), each])
     }
 
     fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
-        let (x, weight) = (&g.inputs[0], &g.inputs[1]);
+        let [x, weight, bias] = [0, 1, 2].map(|k| &g.inputs[k]);
         let (mean, rstd, grad) = (&g.outputs[1], &g.outputs[2], g.grad(0));
         let dx = || {
             let op = RowNormGrad(self.clone());
@@ -137,16 +140,23 @@ impl OpDef for RowNorm {
                 g,
             ))
         };
-        let dw = || {
-            let each = &hat() * &Expr::arg(4);
-            map("row_norm", each, &[x, mean, rstd, &grad], g.site).sum_to(weight.shape())
-        };
-        vec![g.wanted[0].then(dx), g.wanted[1].then(dw)]
+        let mut result = vec![g.wanted[0].then(dx), None, None];
+        if g.wanted[1] || g.wanted[2] {
+            let s = x.shape();
+            let kept: Shape = [1, s[1], s[2], 1].into();
+            let op = NormSums { kept: kept.clone() };
+            let sums = x.apply(op, &[&grad, mean, rstd], g.site);
+            let [plain, hats] = halves(&sums, &kept);
+            result[1] = g.wanted[1].then(|| hats.sum_to(weight.shape()));
+            result[2] = g.wanted[2].then(|| plain.sum_to(bias.shape()));
+        }
+        result
     }
 
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
         let w = Weights::of(&io.input_type(0).shape, &io.input_type(1).shape);
-        let (x, weight) = (io.input::<f32>(0), io.input::<f32>(1));
+        let also = Weights::of(&io.input_type(0).shape, &io.input_type(2).shape);
+        let (x, weight, bias) = (io.input::<f32>(0), io.input::<f32>(1), io.input::<f32>(2));
         let (y, mean, rstd) = (io.output::<f32>(0), io.output(1), io.output(2));
         let n = w.rows.n;
         if n == 0 {
@@ -167,9 +177,9 @@ impl OpDef for RowNorm {
                 d * d
             });
             let r = 1.0 / ((squares / n as f64) as f32 + self.eps).sqrt();
-            let weight = w.at(weight, row);
+            let (weight, bias) = (w.at(weight, row), also.at(bias, row));
             for (k, (y, x)) in y.iter_mut().zip(x).enumerate() {
-                *y = (x - shift - off) * r * weight(k);
+                *y = (x - shift - off) * r * weight(k) + bias(k);
             }
             (*mean, *rstd) = (shift + off, r);
         });
@@ -177,6 +187,7 @@ impl OpDef for RowNorm {
     }
 
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
+        let also = Weights::of(&io.inputs[0].shape, &io.inputs[2].shape);
         let mut d = Weights::of(&io.inputs[0].shape, &io.inputs[1].shape)
             .launch(
                 "row_norm",
@@ -184,8 +195,10 @@ impl OpDef for RowNorm {
                 self,
                 caps,
             )
+            .sizes([also.last(), 0, 0])
             .read(Buf::Input(0))
             .read(Buf::Input(1))
+            .read(Buf::Input(2))
             .write(io.further(1))
             .write(io.further(2));
         d.generated

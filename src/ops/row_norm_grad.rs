@@ -91,12 +91,14 @@ impl OpDef for RowNormGrad {
     }
 
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
-        let d = Weights::of(&io.inputs[0].shape, &io.inputs[2].shape).launch(
-            "row_norm_grad",
-            include_str!("../../shaders/row_norm_grad.wgsl"),
-            &self.0,
-            caps,
-        );
+        let d = Weights::of(&io.inputs[0].shape, &io.inputs[2].shape)
+            .launch(
+                "row_norm_grad",
+                include_str!("../../shaders/row_norm_grad.wgsl"),
+                &self.0,
+                caps,
+            )
+            .sizes([0; 3]);
         let d = (0..5).fold(d, |d, k| d.read(Buf::Input(k)));
         let d = io.with_epilogue(d, 1);
         Ok(

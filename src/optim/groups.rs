@@ -115,6 +115,7 @@ pub(super) fn classes(
     let patterns = groups.iter().map(|g| &g.pattern);
     let parameters = trace.params().root().list();
     for pattern in patterns.chain(penalties.iter().map(|p| &p.pattern)) {
+        glob::check(pattern)?;
         if !parameters.iter().any(|s| glob::matches(pattern, &s.path)) {
             return Err(trace.params().matches_nothing(pattern));
         }

@@ -56,6 +56,11 @@ pub struct Page {
     pub words: usize,
 }
 
+/// Words that `words` take up: none take up those of a vector, as kernels that load vectors bind no less.
+fn room(words: usize) -> usize {
+    if words == 0 { 4 } else { words }
+}
+
 /// Something to be placed: when it is needed, how long it is, what may not be in the same page.
 struct Temp {
     words: usize,
@@ -88,9 +93,9 @@ pub fn place(
         let region = Region {
             place,
             offset: *total,
-            len: len.max(1),
+            len: room(len),
         };
-        *total += len.max(1).next_multiple_of(ALIGN);
+        *total += room(len).next_multiple_of(ALIGN);
         region
     };
     for ty in inputs {
@@ -135,12 +140,12 @@ pub fn place(
                 let key = starts.collect::<Vec<_>>().join(" ");
                 plan.pages.push(Page {
                     kind: PageKind::Gradients(key),
-                    words: words.max(1),
+                    words: room(words),
                 });
                 Region {
                     place: Place::Page(plan.pages.len() - 1),
                     offset: 0,
-                    len: words.max(1),
+                    len: room(words),
                 }
             }
             _ => continue,
@@ -173,7 +178,7 @@ pub fn place(
                 Some(Dest::Pack(p, offset)) => Region {
                     place: Place::Page(pack_page(p)),
                     offset,
-                    len: o.ty.numel().max(1),
+                    len: room(o.ty.numel()),
                 },
                 None => {
                     let to = if groups.items.outputs.contains(&o.source) {
@@ -184,7 +189,7 @@ pub fn place(
                     temp_of.insert(o.source, temps.len());
                     written.push(temps.len());
                     temps.push(Temp {
-                        words: o.ty.numel().max(1),
+                        words: room(o.ty.numel()),
                         from: at,
                         to,
                         apart: reads.clone(),
@@ -202,7 +207,7 @@ pub fn place(
             .map(|&words| {
                 let apart = reads.iter().chain(&written).copied().collect();
                 temps.push(Temp {
-                    words: words.max(1),
+                    words: room(words),
                     from: at,
                     to: at,
                     apart,
@@ -240,7 +245,7 @@ pub fn place(
             let whole = of(s);
             Region {
                 offset: whole.offset + offset,
-                len: len.max(1),
+                len: room(len),
                 ..whole
             }
         };

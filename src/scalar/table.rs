@@ -67,16 +67,16 @@ functions! {
     Mul "mul" 2 Sig::Number, "$0 * $1", number2!(mul), |g, x, _| vec![Some(g * x[1]), Some(g * x[0])];
     /// `a / b`; integers round towards zero, and give `a` where `b` is 0, as WGSL does
     Div "div" 2 Sig::Number, "$0 / $1", number2!(div), |g, x, y| vec![Some(g / x[1]), Some(&-&(g * y) / x[1])];
-    /// The larger; NaN where either is
+    /// The larger; NaN where either is, and then both get the gradient
     Max "maximum" 2 Sig::Number, "max_$t($0, $1)", number2!(max), |g, x, _| {
         let half = g * &Expr::lit(0.5);
-        let take = |a: &Expr, b: &Expr| a.greater(b).select(g, &a.equals(b).select(&half, &Expr::lit(0.0)));
+        let take = |a: &Expr, b: &Expr| a.less(b).select(&Expr::lit(0.0), &a.equals(b).select(&half, g));
         vec![Some(take(x[0], x[1])), Some(take(x[1], x[0]))]
     };
-    /// The smaller; NaN where either is
+    /// The smaller; NaN where either is, and then both get the gradient
     Min "minimum" 2 Sig::Number, "min_$t($0, $1)", number2!(min), |g, x, _| {
         let half = g * &Expr::lit(0.5);
-        let take = |a: &Expr, b: &Expr| a.less(b).select(g, &a.equals(b).select(&half, &Expr::lit(0.0)));
+        let take = |a: &Expr, b: &Expr| a.greater(b).select(&Expr::lit(0.0), &a.equals(b).select(&half, g));
         vec![Some(take(x[0], x[1])), Some(take(x[1], x[0]))]
     };
 

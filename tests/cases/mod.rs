@@ -35,6 +35,9 @@ pub struct Case {
     pub build: Build,
     /// Whether gradients are checked against finite differences.
     pub smooth: bool,
+    /// Whether they are checked along directions of many elements: one element moves all results by less than their
+    /// rounding.
+    pub many: bool,
     /// Whether inputs may be NaN or infinite.
     pub extremes: bool,
 }
@@ -163,6 +166,7 @@ impl Case {
             inputs,
             build: Arc::new(build),
             smooth: true,
+            many: false,
             extremes: true,
         }
     }
@@ -170,6 +174,12 @@ impl Case {
     /// Without a check of gradients: there are none, or they jump.
     pub fn rough(mut self) -> Self {
         self.smooth = false;
+        self
+    }
+
+    /// With gradients checked along directions of many elements only.
+    pub fn many_elements(mut self) -> Self {
+        (self.smooth, self.many) = (false, true);
         self
     }
 

@@ -1,7 +1,10 @@
 //! Normalisation.
 
 use super::{Case, Input};
+use std::sync::Arc;
 use wgrad::Tensor;
+use wgrad::error::Site;
+use wgrad::ops::norm_columns::NormColumns;
 
 /// Shape of the input, number of its dimensions that are normalised.
 const LAYERS: &[(&[usize], usize)] = &[
@@ -14,6 +17,7 @@ const LAYERS: &[(&[usize], usize)] = &[
     (&[130, 6], 1),
     (&[2, 1030], 1),
     (&[2, 90, 95], 2),
+    (&[3, 8200], 1),
 ];
 
 /// Shape of the input, groups of its channels.
@@ -25,6 +29,10 @@ const GROUPS: &[(&[usize], usize)] = &[
     (&[1, 6, 65, 43], 2),
     (&[0, 4, 3], 2),
     (&[2, 10, 33, 31], 1),
+    (&[2, 4, 5000], 2),
+    (&[2, 3, 91, 97], 3),
+    (&[3, 9000], 1),
+    (&[4, 1, 7], 1),
 ];
 
 const BATCHES: &[&[usize]] = &[
@@ -55,13 +63,12 @@ pub fn cases(all: &mut Vec<Case>) {
     rows(&mut norms);
     batches(&mut norms);
     twice(&mut norms);
-    // An element of many moves all results by less than their rounding: `norm.rs` of the suite compares these with
-    // compositions.
+    columns(&mut norms);
     let many = |c: &Case| c.inputs[0].shape.iter().product::<usize>() > 4000;
     all.extend(
         norms
             .into_iter()
-            .map(|c| if many(&c) { c.rough() } else { c }),
+            .map(|c| if many(&c) { c.many_elements() } else { c }),
     );
 }
 
@@ -122,6 +129,37 @@ fn batches(all: &mut Vec<Case>) {
         let inputs = vec![far(shape), w, b, mean, var];
         all.push(Case::new("batch_norm, evaluation", inputs, |x| {
             x[0].batch_norm_by(&x[4], &x[3], Some(&x[1]), Some(&x[2]), 1e-5)
+        }));
+    }
+}
+
+/// The last pass over long rows: it takes any, and has a gradient of its own.
+fn columns(all: &mut Vec<Case>) {
+    for (shape, centred, weighted) in [
+        ([3, 1, 7, 1], true, true),
+        ([2, 3, 70, 1], true, true),
+        ([300, 2, 5, 1], false, true),
+        ([4, 1, 6, 1], true, false),
+    ] {
+        let [rows, groups, n, _] = shape;
+        let statistics = Input::range(&[rows, groups, 1, 1], 0.5, 1.5);
+        let weight: &[usize] = if weighted { &[1, groups, n, 1] } else { &[] };
+        let inputs = vec![
+            far(&shape),
+            Input::new(&shape),
+            Input::range(weight, 0.5, 1.5),
+            statistics.clone(),
+            statistics,
+            Input::new(&[2, rows, groups, 1, 1]),
+        ];
+        let name = if centred {
+            "norm_columns"
+        } else {
+            "norm_columns, from 0"
+        };
+        all.push(Case::many(name, inputs, move |g, x| {
+            let op = Arc::new(NormColumns { centred });
+            g.push(op, &x.iter().collect::<Vec<_>>(), Site::here())
         }));
     }
 }

@@ -1,6 +1,6 @@
 //! Freezing, thawing, and loading what fits of a checkpoint.
 
-use crate::common::{cpu, gpu};
+use crate::common::{Pass, cpu, gpu};
 use wgrad::nn::{Linear, Module};
 use wgrad::ops::reduction::Reduction;
 use wgrad::optim::{Adam, MinimizeOptions};
@@ -190,4 +190,134 @@ fn loading_what_fits() {
         message.contains("nothing in it fits this model"),
         "{message}"
     );
+}
+
+/// Eight steps, of which three in the middle leave two layers alone; with `stop`, the session ends in the middle of these
+/// and another goes on, in which the layers are frozen before it compiles, or after it has loaded.
+fn frozen_for_a_while(pass: &Pass, stop: Option<bool>) -> Option<Vec<(String, Vec<f32>)>> {
+    const FROZEN: &str = "layers.{0,1}";
+    fn go(session: &mut Session, f: &mut Function, steps: std::ops::Range<usize>) {
+        for k in steps {
+            match k {
+                2 => assert_eq!(session.params().freeze(FROZEN).unwrap(), 4),
+                5 => assert_eq!(session.params().thaw(FROZEN).unwrap(), 4),
+                _ => {}
+            }
+            session.run(f, &[&batch()]).unwrap();
+        }
+    }
+    let dir = tempfile::TempDir::new().unwrap();
+    let [weights, optimizer] = ["weights", "optimizer"].map(|name| dir.path().join(name));
+    let params = Params::new(1);
+    let net = Net::new(&params);
+    let mut session = pass.open(&params)?;
+    let mut f = net.step(&mut session);
+    let Some(before) = stop else {
+        go(&mut session, &mut f, 0..8);
+        return Some(values(&mut session));
+    };
+    go(&mut session, &mut f, 0..4);
+    session.save(&weights).unwrap();
+    session.save_optimizer(&optimizer).unwrap();
+    let saved = wgrad::weights::Reader::open(&optimizer).unwrap();
+    for slot in ["exp_avg", "exp_avg_sq", "ema"] {
+        let name = format!("{slot}/layers.0.weight");
+        assert!(saved.names().contains(&name), "{name}: {:?}", saved.names());
+    }
+    // Other initial values, so that only the files can make the bits equal.
+    let params = Params::new(2);
+    let net = Net::new(&params);
+    if before {
+        params.freeze(FROZEN).unwrap();
+    }
+    let mut session = pass.open(&params)?;
+    let mut f = net.step(&mut session);
+    session.load(&weights).unwrap();
+    session.load_optimizer(&optimizer).unwrap();
+    params.freeze(FROZEN).unwrap();
+    go(&mut session, &mut f, 4..8);
+    Some(values(&mut session))
+}
+
+#[test]
+fn what_frozen_parameters_keep_is_saved() {
+    for pass in [cpu(), gpu()] {
+        let Some(want) = frozen_for_a_while(&pass, None) else {
+            continue;
+        };
+        for before in [true, false] {
+            let got = frozen_for_a_while(&pass, Some(before)).unwrap();
+            assert_eq!(
+                got, want,
+                "{}, frozen before compiling: {before}",
+                pass.name
+            );
+        }
+    }
+}
+
+/// What a file holds for parameters that there are not is refused, as before.
+#[test]
+fn slots_of_others_are_refused() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let path = dir.path().join("optimizer");
+    let params = Params::new(1);
+    let net = Net::new(&params);
+    let mut session = cpu().open(&params).unwrap();
+    let _f = net.step(&mut session);
+    session.save_optimizer(&path).unwrap();
+    let params = Params::new(1);
+    let fc = Linear::new(40, 40).build(&params.at("layers.2"));
+    let mut session = cpu().open(&params).unwrap();
+    let types = [TensorType::f32([4, 40])];
+    let options = MinimizeOptions {
+        ema: Some(0.5),
+        ..Default::default()
+    };
+    let step = session.compile(Mode::Train, &types, |g, a| {
+        let loss = fc.forward(&a[0]).square().mean(&[], false);
+        g.minimize_with(&loss, &Adam::new(0.01), &options);
+        vec![loss]
+    });
+    step.map(drop).unwrap();
+    let message = session.load_optimizer(&path).unwrap_err().to_string();
+    assert!(message.contains("exp_avg/layers.0.weight"), "{message}");
+}
+
+#[test]
+fn regular_expressions() {
+    let params = Params::new(1);
+    let net = Net::new(&params);
+    assert_eq!(params.freeze(r"re:layers\.[01]\.w").unwrap(), 2);
+    let trains = |path: &str| params.get(path).unwrap().trainable;
+    assert!(!trains("layers.0.weight") && !trains("layers.1.weight"));
+    assert!(trains("layers.0.bias") && trains("layers.2.weight"));
+    assert_eq!(params.thaw("re:weight$").unwrap(), 3);
+    assert_eq!(
+        params
+            .at("layers")
+            .init(r"re:^[12]\.bias$", wgrad::nn::init::Init::ones())
+            .unwrap(),
+        2
+    );
+    assert_eq!(
+        net.0[2].bias.as_ref().unwrap().path.as_ref(),
+        "layers.2.bias"
+    );
+    assert_ne!(params.get("layers.0.bias").unwrap().init.to_f32()[0], 1.0);
+    let nothing = params.freeze("re:^bias").unwrap_err().to_string();
+    assert!(
+        nothing.contains("the pattern 're:^bias' stands for no parameter"),
+        "{nothing}"
+    );
+    let refused = [
+        params.freeze("re:layers.(0").unwrap_err().to_string(),
+        params
+            .init("re:[", wgrad::nn::init::Init::ones())
+            .unwrap_err()
+            .to_string(),
+    ];
+    for message in refused {
+        assert!(message.contains("is no regular expression: "), "{message}");
+    }
 }

@@ -14,7 +14,7 @@ const OUTER: f64 = 1.7;
 const CURVE: f64 = 0.3;
 /// Step of the differences.
 const STEP: f32 = 1e-2;
-/// Elements of an input that are tried.
+/// Elements of an input that are tried, or directions.
 const TRIED: usize = 16;
 /// Differences of second order miss by the third derivative times the squared step, and by rounding over the step.
 const RTOL: f64 = 4e-3;
@@ -75,41 +75,74 @@ fn check(session: &mut Session, case: &Case) -> Result<(), String> {
     let mut rng = Rng::new(4, &case.name);
     for (&input, gradient) in of.iter().zip(gradients) {
         let computed = gradient.to_f32();
-        let largest = computed.iter().fold(0.0, |m, x| f64::from(x.abs()).max(m));
         let n = computed.len();
         for k in 0..n.min(TRIED) {
-            let at = if n <= TRIED {
-                k
-            } else {
-                rng.below(n as u32) as usize
+            let direction = match case.many {
+                true => along(&mut rng, k, &arguments[input].to_f32()),
+                false if n <= TRIED => vec![(k, 1.0)],
+                false => vec![(rng.below(n as u32) as usize, 1.0)],
             };
-            let mut loss = |step: f32| -> Result<Vec<Array>, String> {
+            let mut loss = |step: f32| -> Result<(Vec<Array>, f64), String> {
                 let mut arguments = arguments.clone();
-                arguments[input] =
-                    moved(&arguments[input], |i, x| if i == at { x + step } else { x });
-                run(&arguments)
+                let before = arguments[input].to_f32();
+                let mut after = before.clone();
+                direction.iter().for_each(|(i, d)| after[*i] += step * d);
+                // How far it went along the direction, after rounding.
+                let each = direction
+                    .iter()
+                    .map(|(i, d)| f64::from(*d) * (f64::from(after[*i]) - f64::from(before[*i])));
+                let length = direction
+                    .iter()
+                    .map(|d| f64::from(d.1).powi(2))
+                    .sum::<f64>();
+                let span = each.sum::<f64>() / length;
+                arguments[input] = Array::new(arguments[input].shape().clone(), after).unwrap();
+                Ok((run(&arguments)?, span))
             };
-            let (up, down) = (loss(STEP)?, loss(-STEP)?);
-            let span = f64::from(arguments[input].to_f32()[at] + STEP)
-                - f64::from(arguments[input].to_f32()[at] - STEP);
+            let ((up, there), (down, back)) = (loss(STEP)?, loss(-STEP)?);
+            let span = there - back;
             let (mut want, mut noise) = (0.0, 0.0);
             for r in 0..weights.len() {
                 let (d, n) = difference(&up[r], &down[r], &weights[r]);
                 want += d / span;
                 noise += n / (span * span);
             }
-            let got = f64::from(computed[at]);
+            let parts = direction
+                .iter()
+                .map(|(i, d)| f64::from(*d) * f64::from(computed[*i]));
+            let got = parts.clone().sum::<f64>();
+            let largest = match case.many {
+                true => parts.map(|p| p * p).sum::<f64>().sqrt(),
+                false => computed.iter().fold(0.0, |m, x| f64::from(x.abs()).max(m)),
+            };
             let bound = RTOL * want.abs() + 5e-4 * largest + 1e-4 + 4.0 * noise.sqrt();
             let off = (got - want).abs();
             if off > bound || off.is_nan() {
                 return Err(format!(
-                    "input {input}, element {at}: gradient {got}, by differences {want}"
+                    "input {input}, {} elements from {}: gradient {got}, by differences {want}",
+                    direction.len(),
+                    direction[0].0
                 ));
             }
         }
     }
     session.forget(f);
     Ok(())
+}
+
+/// The `k`-th direction in which an input of many elements is moved: a part of it, with signs drawn by chance, or all by
+/// the same, or each by itself.
+fn along(rng: &mut Rng, k: usize, values: &[f32]) -> Vec<(usize, f32)> {
+    let n = values.len();
+    let first = rng.below(n as u32) as usize;
+    let count = (n >> (k / 3 % 4)).max(1);
+    let each = (0..count).map(|i| (first + i) % n);
+    let directions = each.map(|i| match k % 3 {
+        0 => (i, if rng.below(2) == 0 { 1.0 } else { -1.0 }),
+        1 => (i, 1.0),
+        _ => (i, values[i]),
+    });
+    directions.collect()
 }
 
 /// The difference of the loss, summed in f64 over differences: what did not change cancels exactly; and the square of
@@ -143,7 +176,7 @@ fn moved(a: &Array, f: impl Fn(usize, f32) -> f32) -> Array {
 fn gradients_match_differences() {
     let mut session = cpu().open(&Params::new(3)).unwrap();
     let faults = Faults::default();
-    for case in table().into_iter().filter(|c| c.smooth) {
+    for case in table().into_iter().filter(|c| c.smooth || c.many) {
         if let Err(why) = check(&mut session, &case) {
             faults.add(format!("{}: {why}", case.name));
         }

@@ -137,6 +137,39 @@ fn histories_and_counts_go_on_too() {
     }
 }
 
+/// A parameter that is frozen for the second of three epochs: its momentum waits in the checkpoints.
+#[test]
+fn what_a_frozen_parameter_keeps_goes_on() {
+    let dir = TempDir::new().unwrap();
+    let run = |out: &str, from: Option<u64>| {
+        let small = small_of(from.unwrap_or(0), 11);
+        let mut s = session(&small.params);
+        let folder = |step| dir.path().join(format!("whole/checkpoint-{step}"));
+        if from.is_some() {
+            small.params.freeze("fc.bias").unwrap();
+        }
+        let args = TrainingArguments {
+            resume_from_checkpoint: from.map_or(Resume::No, |step| Resume::From(folder(step))),
+            ..saving(&dir.path().join(out), 4.0)
+        };
+        let freeze = Lambda::new().on_step_end(|event| {
+            let params = event.session.params();
+            match event.state.global_step {
+                6 => params.freeze("fc.bias").map(drop),
+                12 => params.thaw("fc.bias").map(drop),
+                _ => Ok(()),
+            }
+        });
+        let mut trainer = Trainer::new(&mut s, task(&small.fc), args)
+            .optimizer(Adam::new(0.01))
+            .callback(freeze);
+        trainer.fit(small.data.clone(), small.data.clone()).unwrap();
+        hash(trainer.session())
+    };
+    let whole = run("whole", None);
+    assert_eq!(run("cut", Some(8)), whole);
+}
+
 #[test]
 fn old_checkpoints_go_but_never_the_best() {
     let dir = TempDir::new().unwrap();
