@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Dataset, Sample, check_indices, random};
+use super::{Dataset, Resident, Sample, check_indices, random};
 use crate::array::Array;
 use crate::error::Result;
 use crate::rng::Rng;
@@ -63,6 +63,10 @@ impl<D: Dataset> Dataset for Subset<D> {
         let all = self.dataset.labels()?;
         Ok(self.indices.iter().map(|&i| all[i]).collect())
     }
+
+    fn resident(&self) -> Option<Resident> {
+        Some(self.dataset.resident()?.select(&self.indices))
+    }
 }
 
 /// Two data sets as one, made by [`Dataset::concat`].
@@ -93,6 +97,10 @@ impl<D: Dataset, E: Dataset> Dataset for Concat<D, E> {
 
     fn labels(&self) -> Result<Vec<i32>> {
         Ok([self.first.labels()?, self.second.labels()?].concat())
+    }
+
+    fn resident(&self) -> Option<Resident> {
+        self.first.resident()?.concat(self.second.resident()?)
     }
 }
 

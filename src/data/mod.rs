@@ -27,6 +27,11 @@ pub mod idx;
 mod images;
 mod loader;
 mod random;
+#[cfg_attr(
+    not(feature = "train"),
+    allow(dead_code, reason = "the trainer is what puts data on the device")
+)]
+mod resident;
 mod sampler;
 mod split;
 mod table;
@@ -39,6 +44,9 @@ pub use grid::image_grid;
 pub use idx::Bytes;
 pub use images::ImageDataset;
 pub use loader::{DataLoader, DataLoaderOptions, Epoch, Position};
+#[cfg(feature = "train")]
+pub(crate) use resident::Chunk;
+pub use resident::Resident;
 pub use sampler::{RandomSampler, Sampler, SequentialSampler, WeightedRandomSampler};
 pub use split::{
     SplitOptions, class_counts, k_fold, split_indices, to_categorical, train_test_split,
@@ -88,6 +96,15 @@ pub trait Dataset: Send + Sync {
             label_of(i, sample.last())
         };
         (0..self.len()).map(label).collect()
+    }
+
+    /// The samples as rows of arrays in memory, where they are that and the same in every epoch: such a data set can lie
+    /// on the device while a model trains on it, see
+    /// [`TrainingArguments::data_on_device`](crate::train::TrainingArguments::data_on_device). None by default;
+    /// [`TensorDataset`], [`ImageDataset`] without random changes, subsets (with all of what they are subsets of) and
+    /// concatenations of these have one. A data set of one's own returns that of a [`TensorDataset`] with the same samples.
+    fn resident(&self) -> Option<Resident> {
+        None
     }
 
     /// The samples `indices` alone, in that order, as `torch.utils.data.Subset`: a range, or a list.
@@ -156,6 +173,10 @@ impl<D: Dataset + ?Sized> Dataset for Arc<D> {
 
     fn labels(&self) -> Result<Vec<i32>> {
         (**self).labels()
+    }
+
+    fn resident(&self) -> Option<Resident> {
+        (**self).resident()
     }
 }
 
