@@ -11,7 +11,11 @@ mod common;
 mod arguments;
 mod callbacks;
 mod checkpoints;
+mod damage;
 mod fit;
+mod on_device;
+mod penalties;
+mod split;
 
 use common::{arguments, session};
 use wgrad::data::TensorDataset;
