@@ -57,7 +57,7 @@ impl Trainer<'_> {
         let placed = self.place_data(&loader, valid.as_ref())?;
         let result = self.fit_on(loader, valid, placed);
         let released = self.release_data();
-        result.and_then(|()| released)?;
+        result.and(released)?;
         Ok(self.history.clone())
     }
 

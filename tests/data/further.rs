@@ -94,25 +94,25 @@ pub fn broken() -> Vec<Row> {
             "torch",
             read_weights,
             &TORCH[..900],
-            ": a truncated zip file: it ends before its directory",
+            " at byte 900: a truncated zip file: it ends before its directory",
         ),
         row(
             "torch",
             read_weights,
             include_bytes!("../fixtures/torch/os_system.pt"),
-            ": refused to load posix.system, nothing of a pickle is executed",
+            " at byte 53: refused to load posix.system, nothing of a pickle is executed",
         ),
         row(
             "torch",
             read_weights,
             include_bytes!("../fixtures/torch/opcode.pt"),
-            ": pickle opcode 'I' (0x49) is not one that a state_dict needs: refused",
+            " at byte 42: pickle opcode 'I' (0x49) is not one that a state_dict needs: refused",
         ),
         row(
             "torch",
             read_weights,
             include_bytes!("../fixtures/torch/legacy.pt"),
-            ": in the form before 1.6, which is not read",
+            " at byte 0: a PyTorch file in the form before 1.6, which is not read",
         ),
     ];
     rows.extend(of_features());
