@@ -136,7 +136,10 @@ fn optimizers_and_schedules() {
         all.push("AdamW".to_owned());
     }
     compare("optimizers", all);
-    let schedule = lines("src/optim/schedule.rs").join("\n");
+    let files = ["schedule.rs", "schedule/with_warmup.rs"];
+    let schedule = files
+        .map(|file| lines(&format!("src/optim/{file}")).join("\n"))
+        .join("\n");
     let mut all = Vec::new();
     for function in schedule.split("\n    pub fn ").skip(1) {
         let (name, rest) = function.split_once('(').unwrap();
