@@ -1,13 +1,15 @@
 //! A session: a device, the state that lives on it, and functions compiled for it.
 
 mod function;
+mod held;
 mod values;
 
 use crate::array::Array;
 use crate::device::{self, Counters, Device, DeviceOptions, PlanId, Ticket};
 use crate::error::{Error, Result};
-use crate::graph::{Scalar, TensorType};
+use crate::graph::{Leaf, Node, Scalar, TensorType};
 use crate::host;
+use crate::op::Kind;
 use crate::plan::{Memory, Plan};
 use crate::state::{self, Params, State, StateKind};
 use crate::tensor::{InputRange, LayerCall, Tensor, Trace, Traced};
@@ -42,6 +44,8 @@ pub struct Session {
     accumulated: u32,
     apply_next: bool,
     placement: u64,
+    /// How often held data were released: plans that read such were made for one count.
+    released: u64,
     rates: BTreeMap<usize, f64>,
     upload: Vec<u32>,
     memory_limit: Option<u64>,
@@ -69,9 +73,12 @@ struct Compiled {
     accumulates: bool,
     /// Which placement of optimizer slots it was made for.
     placement: u64,
+    /// The session's count of released data, where it reads held data.
+    released: Option<u64>,
     id: PlanId,
     plan: Arc<Plan>,
     ranges: Vec<InputRange>,
+    column_ranges: Vec<InputRange>,
     layers: Vec<LayerCall>,
     multiply_adds: u64,
     updates: bool,
@@ -129,6 +136,7 @@ impl Session {
             accumulated: 0,
             apply_next: false,
             placement: 0,
+            released: 0,
             rates: BTreeMap::new(),
             upload: Vec::new(),
             memory_limit,
@@ -169,7 +177,8 @@ impl Session {
                 None => Vec::new(),
             };
             let words = copy.first().map_or(s.init.words(), Vec::as_slice);
-            if s.range.len > 0 {
+            // Data are written where they are held.
+            if s.range.len > 0 && s.kind != StateKind::Data {
                 self.device.write_state(s.range, words)?;
             }
         }
@@ -209,10 +218,11 @@ impl Session {
         if self.params.misplaced() {
             self.lift_slots()?;
         }
-        let placement = self.placement;
+        let (placement, released) = (self.placement, self.released);
         let device = &mut self.device;
         f.plans.retain(|p| {
-            let stays = p.placement == placement || f.mode == Mode::Eval;
+            let stays = (p.placement == placement || f.mode == Mode::Eval)
+                && p.released.is_none_or(|n| n == released);
             if !stays {
                 device.unload(p.id);
             }
@@ -281,6 +291,12 @@ impl Session {
         inputs: &[TensorType],
         accumulates: bool,
     ) -> Result<Compiled> {
+        let segments = self.params.segments();
+        let reads_data = |n: &Node| match n.op.kind() {
+            Kind::Leaf(Leaf::State(r)) => segments[r.segment].kind == StateKind::Data,
+            _ => false,
+        };
+        let reads_data = traced.graph.nodes.iter().any(reads_data);
         let plan = Arc::new(Plan::compile(traced.graph, self.device.caps())?);
         let memory = plan.memory(&self.params.segments(), self.device.caps());
         if self
@@ -306,9 +322,11 @@ impl Session {
             inputs: inputs.to_vec(),
             accumulates,
             placement: self.placement,
+            released: reads_data.then_some(self.released),
             id,
             plan,
             ranges: traced.ranges,
+            column_ranges: traced.column_ranges,
             layers: traced.layers,
             multiply_adds: traced.multiply_adds,
             updates,
@@ -442,6 +460,11 @@ impl Session {
     /// What the device has done so far.
     pub fn counters(&self) -> Counters {
         self.device.counters()
+    }
+
+    /// The bytes that states, plans and held data may take, where there is such a limit.
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.memory_limit
     }
 
     /// The memory that the device holds.

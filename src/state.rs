@@ -3,7 +3,10 @@
 //! Each kind lies in flat segments below the binding limit, every state at a multiple of 256 bytes, so that an update
 //! of all parameters is one pass over a segment.
 
+mod held;
 mod tree;
+
+pub use held::Held;
 
 use crate::array::Array;
 use crate::dtype::DType;
@@ -34,6 +37,8 @@ pub enum StateKind {
     Buffer,
     /// What an optimizer keeps for each parameter.
     Optimizer,
+    /// Data that a session holds, see [`Session::hold`](crate::Session::hold).
+    Data,
 }
 
 /// One state.
@@ -68,6 +73,16 @@ pub struct Segment {
     pub slot: String,
 }
 
+impl Segment {
+    /// Elements that a device holds for it: none of data that were released, else at least one.
+    pub(crate) fn held_len(&self) -> usize {
+        match self.kind {
+            StateKind::Data => self.len,
+            _ => self.len.max(1),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Store {
     states: Vec<State>,
@@ -84,6 +99,8 @@ struct Store {
     misplaced: bool,
     /// How many of the states a session holds.
     held: usize,
+    /// How many arrays of data a session was asked to hold.
+    data: usize,
 }
 
 /// What the slots of an optimizer start with.
@@ -407,7 +424,7 @@ impl Params {
     /// The parameters and buffers below this handle's path, in the order of creation.
     pub fn list(&self) -> Vec<State> {
         let below = |s: &&State| {
-            s.kind != StateKind::Optimizer
+            matches!(s.kind, StateKind::Parameter | StateKind::Buffer)
                 && (self.prefix.is_empty() || s.path.starts_with(&format!("{}.", self.prefix)))
         };
         self.lock().states.iter().filter(below).cloned().collect()

@@ -31,6 +31,9 @@ struct Inner {
     params: Params,
     ordinals: HashMap<String, usize>,
     ranges: Vec<InputRange>,
+    /// Tensors that stand for a column of a batch whose data are held.
+    columns: HashMap<Value, usize>,
+    column_ranges: Vec<InputRange>,
     states: HashMap<(StateRange, TensorType), Tensor>,
     rates: Vec<(usize, f64)>,
     parts: Vec<Part>,
@@ -75,6 +78,8 @@ pub struct Traced {
     pub graph: Graph,
     /// What arguments must lie in.
     pub ranges: Vec<InputRange>,
+    /// What columns of held data must lie in.
+    pub column_ranges: Vec<InputRange>,
     /// Learning rates that parameter groups start with.
     pub learning_rates: Vec<(usize, f64)>,
     /// The layers that ran, in their order.
@@ -118,6 +123,8 @@ impl Trace {
             params: params.root(),
             ordinals: HashMap::new(),
             ranges: Vec::new(),
+            columns: HashMap::new(),
+            column_ranges: Vec::new(),
             states: HashMap::new(),
             rates: Vec::new(),
             parts: Vec::new(),
@@ -373,11 +380,21 @@ impl Trace {
         let mut inner = self.0.borrow_mut();
         let Some(value) = t.value else { return };
         let mut value = value;
-        while matches!(
-            inner.graph.nodes[value.node].op.kind(),
-            crate::op::Kind::View
-        ) {
+        let is_view = |inner: &Inner, v: Value| {
+            matches!(inner.graph.nodes[v.node].op.kind(), crate::op::Kind::View)
+        };
+        while is_view(&inner, value) && !inner.columns.contains_key(&value) {
             value = inner.graph.nodes[value.node].inputs[0];
+        }
+        if let Some(&input) = inner.columns.get(&value) {
+            let range = InputRange {
+                input,
+                end,
+                except,
+                what,
+            };
+            inner.column_ranges.push(range);
+            return;
         }
         if let crate::op::Kind::Leaf(Leaf::Input(input)) = inner.graph.nodes[value.node].op.kind() {
             let range = InputRange {
@@ -387,6 +404,14 @@ impl Trace {
                 what,
             };
             inner.ranges.push(range);
+        }
+    }
+
+    /// Have `t` stand for column `column` of a batch that is taken from held data: what its values must lie in is then in
+    /// [`Function::column_ranges`](crate::Function::column_ranges), to be checked once for all data.
+    pub fn stands_for(&self, t: &Tensor, column: usize) {
+        if let Some(value) = t.value {
+            self.0.borrow_mut().columns.insert(value, column);
         }
     }
 
@@ -463,6 +488,7 @@ impl Trace {
         let mut graph = std::mem::take(&mut inner.graph);
         graph.outputs = outputs;
         let ranges = std::mem::take(&mut inner.ranges);
+        let column_ranges = std::mem::take(&mut inner.column_ranges);
         let learning_rates = std::mem::take(&mut inner.rates);
         let layers = std::mem::take(&mut inner.layers);
         let parts = std::mem::take(&mut inner.parts);
@@ -473,6 +499,7 @@ impl Trace {
             micro_steps,
             graph,
             ranges,
+            column_ranges,
             learning_rates,
             layers,
             parts,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Dataset, Sample, check_indices, random};
+use super::{Dataset, Resident, Sample, check_indices, random};
 use crate::array::Array;
 use crate::error::Result;
 use crate::rng::Rng;
@@ -67,6 +67,10 @@ impl<D: Dataset> Dataset for Subset<D> {
     fn class_names(&self) -> &[String] {
         self.dataset.class_names()
     }
+
+    fn resident(&self) -> Option<Resident> {
+        Some(self.dataset.resident()?.select(&self.indices))
+    }
 }
 
 /// Two data sets as one, made by [`Dataset::concat`].
@@ -107,6 +111,10 @@ impl<D: Dataset, E: Dataset> Dataset for Concat<D, E> {
         } else {
             &[]
         }
+    }
+
+    fn resident(&self) -> Option<Resident> {
+        self.first.resident()?.concat(self.second.resident()?)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[cfg(feature = "image")]
 use super::folder::Files;
 use super::transform::{Image, Transform};
-use super::{Bytes, Dataset, Sample, check_indices, cifar, idx, random};
+use super::{Bytes, Dataset, Resident, Sample, check_indices, cifar, idx, random};
 use crate::array::Array;
 use crate::error::{Error, Result};
 
@@ -288,6 +288,36 @@ impl ImageDataset {
 impl ImageDataset {
     /// The values of image `index` as `epoch` sees it, added to `x`.
     fn push(&self, index: usize, epoch: u64, x: &mut Vec<f32>) -> Result<()> {
+        let data = self.bytes(index, epoch)?;
+        let planes = data.chunks_exact(self.size[0] * self.size[1]);
+        for (plane, values) in planes.zip(&self.values) {
+            x.extend(plane.iter().map(|&byte| values[usize::from(byte)]));
+        }
+        Ok(())
+    }
+
+    /// Channels, rows and columns of a sample.
+    pub(super) fn shape(&self) -> [usize; 3] {
+        [self.channels, self.size[0], self.size[1]]
+    }
+
+    /// The value of each byte in each channel.
+    pub(super) fn values(&self) -> &[[f32; 256]] {
+        &self.values
+    }
+
+    /// What tells the bytes of samples from those of another data set, while both are there.
+    pub(super) fn key(&self) -> String {
+        let at = match &self.pixels {
+            Pixels::Memory(bytes) => Arc::as_ptr(bytes).addr(),
+            #[cfg(feature = "image")]
+            Pixels::Files(files) => Arc::as_ptr(files).addr(),
+        };
+        format!("{at:x} {:?}", self.transforms)
+    }
+
+    /// The bytes of image `index` as `epoch` sees it.
+    pub(super) fn bytes(&self, index: usize, epoch: u64) -> Result<Cow<'_, [u8]>> {
         let len = self.channels * self.source[0] * self.source[1];
         let mut data = match &self.pixels {
             Pixels::Memory(bytes) => Cow::Borrowed(&bytes.data()[index * len..][..len]),
@@ -307,11 +337,7 @@ impl ImageDataset {
             }
             data = Cow::Owned(image.data);
         }
-        let planes = data.chunks_exact(self.size[0] * self.size[1]);
-        for (plane, values) in planes.zip(&self.values) {
-            x.extend(plane.iter().map(|&byte| values[usize::from(byte)]));
-        }
-        Ok(())
+        Ok(data)
     }
 }
 
@@ -346,6 +372,14 @@ impl Dataset for ImageDataset {
 
     fn class_names(&self) -> &[String] {
         &self.class_names
+    }
+
+    fn resident(&self) -> Option<Resident> {
+        let random = self.transforms.iter().any(Transform::is_random);
+        match &self.pixels {
+            Pixels::Memory(_) if !random => Some(Resident::of_images(self, &self.labels)),
+            _ => None,
+        }
     }
 }
 

@@ -8,6 +8,8 @@ use std::thread::{Builder, JoinHandle};
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "train")]
+use super::Resident;
 use super::{Dataset, RandomSampler, Sample, Sampler, SequentialSampler};
 use crate::array::Array;
 use crate::error::{Error, Result};
@@ -105,6 +107,8 @@ pub struct DataLoader {
     options: DataLoaderOptions,
     /// Samples of an epoch.
     samples: usize,
+    /// Whether the order is a sampler's of the user.
+    sampled: bool,
 }
 
 impl DataLoader {
@@ -128,6 +132,7 @@ impl DataLoader {
             collate: None,
             options,
             samples: len,
+            sampled: false,
         })
     }
 
@@ -147,6 +152,7 @@ impl DataLoader {
         self.options.check(order.len())?;
         self.samples = order.len();
         self.sampler = Arc::new(sampler);
+        self.sampled = true;
         Ok(self)
     }
 
@@ -158,6 +164,42 @@ impl DataLoader {
     ) -> Self {
         self.collate = Some(Arc::new(collate));
         self
+    }
+
+    /// A loader like this one of the samples `indices` alone, cut as `options` say.
+    #[cfg(feature = "train")]
+    pub(crate) fn part(&self, indices: Vec<usize>, options: DataLoaderOptions) -> Result<Self> {
+        if self.sampled {
+            return Err(Error::argument(
+                "a DataLoader with a sampler cannot be split: its orders are of the whole data set",
+            ));
+        }
+        let part = Arc::clone(&self.dataset).subset(indices)?;
+        let collate = self.collate.clone();
+        Ok(Self {
+            collate,
+            ..Self::new(part, options)?
+        })
+    }
+
+    /// The same batches as indices, i32 `[b]`, of the rows of a data set that lies in memory, with that; `None` where
+    /// batches are made of more than its rows.
+    #[cfg(feature = "train")]
+    pub(crate) fn indices(&self) -> Option<(Self, Resident)> {
+        if self.collate.is_some() {
+            return None;
+        }
+        let resident = self.dataset.resident()?;
+        let rows = resident.rows()?;
+        let indices = Self {
+            dataset: Arc::new(rows),
+            options: DataLoaderOptions {
+                num_workers: 0,
+                ..self.options.clone()
+            },
+            ..self.clone()
+        };
+        Some((indices, resident))
     }
 
     /// Number of batches in an epoch.

@@ -27,6 +27,11 @@ pub mod idx;
 mod images;
 mod loader;
 mod random;
+#[cfg_attr(
+    not(feature = "train"),
+    allow(dead_code, reason = "the trainer is what puts data on the device")
+)]
+mod resident;
 mod sampler;
 mod split;
 mod table;
@@ -40,6 +45,9 @@ pub(crate) use grid::png;
 pub use idx::Bytes;
 pub use images::ImageDataset;
 pub use loader::{DataLoader, DataLoaderOptions, Epoch, Position};
+#[cfg(feature = "train")]
+pub(crate) use resident::Chunk;
+pub use resident::Resident;
 pub use sampler::{RandomSampler, Sampler, SequentialSampler, WeightedRandomSampler};
 pub use split::{
     SplitOptions, class_counts, k_fold, split_indices, to_categorical, train_test_split,
@@ -95,6 +103,15 @@ pub trait Dataset: Send + Sync {
     /// labels.
     fn class_names(&self) -> &[String] {
         &[]
+    }
+
+    /// The samples as rows of arrays in memory, where they are that and the same in every epoch: such a data set can lie
+    /// on the device while a model trains on it, see
+    /// [`TrainingArguments::data_on_device`](crate::train::TrainingArguments::data_on_device). None by default;
+    /// [`TensorDataset`], [`ImageDataset`] without random changes, subsets (with all of what they are subsets of) and
+    /// concatenations of these have one. A data set of one's own returns that of a [`TensorDataset`] with the same samples.
+    fn resident(&self) -> Option<Resident> {
+        None
     }
 
     /// The samples `indices` alone, in that order, as `torch.utils.data.Subset`: a range, or a list.
@@ -167,6 +184,10 @@ impl<D: Dataset + ?Sized> Dataset for Arc<D> {
 
     fn class_names(&self) -> &[String] {
         (**self).class_names()
+    }
+
+    fn resident(&self) -> Option<Resident> {
+        (**self).resident()
     }
 }
 

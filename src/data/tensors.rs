@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Dataset, Sample, check_indices, label_of};
+use super::{Dataset, Resident, Sample, check_indices, label_of};
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -84,6 +84,10 @@ impl Dataset for TensorDataset {
             )));
         }
         Ok(last.as_slice::<i32>()?.to_vec())
+    }
+
+    fn resident(&self) -> Option<Resident> {
+        Some(Resident::of_arrays(&self.arrays))
     }
 }
 

@@ -22,6 +22,11 @@ pub(super) struct Image {
 }
 
 impl Transform {
+    /// Whether it draws.
+    pub(super) fn is_random(&self) -> bool {
+        !matches!(self, Self::Pad(_) | Self::CenterCrop(..))
+    }
+
     /// The rows and columns that an image of this size has afterwards.
     pub(super) fn size(&self, [rows, columns]: [usize; 2]) -> [usize; 2] {
         match *self {

@@ -193,13 +193,17 @@ impl Device for CpuDevice {
     }
 
     fn segment(&mut self, index: usize, segment: &Segment) -> Result<()> {
+        let held = segment.held_len();
         while self.segments.len() <= index {
-            let words = self.allocate(segment.len);
+            let words = match held {
+                0 => Vec::new(),
+                _ => self.allocate(held),
+            };
             self.segments.push((segment.kind, words));
         }
         let words = &mut self.segments[index].1;
         if segment.len == 0 {
-            *words = vec![0];
+            *words = vec![0; held];
         }
         if words.len() < segment.len {
             self.counters.allocations += 1;
@@ -283,6 +287,7 @@ impl Device for CpuDevice {
                 StateKind::Parameter => memory.parameters += bytes(words),
                 StateKind::Buffer => memory.buffers += bytes(words),
                 StateKind::Optimizer => memory.optimizer += bytes(words),
+                StateKind::Data => memory.data += bytes(words),
             }
         }
         for (kind, words) in &self.pages {

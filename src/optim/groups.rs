@@ -143,6 +143,18 @@ pub(super) fn classes(
     Ok(states.iter().map(class).collect())
 }
 
+/// The penalties of `params`, whose classes are `of`, `[]`; `None` where there are none.
+pub(super) fn penalty_of(params: &[Tensor], of: &[Class]) -> Option<Tensor> {
+    let each = params.iter().zip(of).filter_map(|(param, class)| {
+        let part = |share: f32, size: Tensor| {
+            let there = share != 0.0;
+            there.then(|| size.sum(&[], false).mul_scalar(share))
+        };
+        sum(part(class.l1, param.abs()), part(class.l2, param.square()))
+    });
+    each.reduce(|a, b| a.add(&b))
+}
+
 /// The learning rates that groups of their own start with, by index.
 pub(super) fn rates(groups: &[ParamGroup]) -> impl Iterator<Item = (usize, f64)> + '_ {
     let own = |(k, g): (usize, &ParamGroup)| Some((k + 1, g.lr?));

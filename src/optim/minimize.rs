@@ -6,8 +6,9 @@ use crate::error::{Error, Site};
 use crate::glob;
 use crate::graph::{OfUpdate, Scalar, StateRange, TensorType};
 use crate::scalar::Expr;
-use crate::state::{ALIGN, AVERAGE, SlotInit, State, StateKind, span};
+use crate::state::{ALIGN, AVERAGE, Param, SlotInit, State, StateKind, span};
 use crate::tensor::{Tensor, Trace};
+use std::sync::Arc;
 
 /// The slot in which gradients are accumulated.
 const GRADIENT: &str = "grad";
@@ -27,7 +28,11 @@ pub struct MinimizeOptions {
     /// Parameters with learning rates and decays of their own; a parameter is of the first group that fits.
     pub groups: Vec<ParamGroup>,
     /// Penalties, whose gradients come before clipping; where several fit a parameter, they add up. They are no part of
-    /// the loss that is passed in: [`Minimized::penalty`] is their value.
+    /// the loss that is passed in: [`Minimized::penalty`] is their value, in evaluations [`Trace::penalty`] is.
+    ///
+    /// The trainer adds them to `loss` and to `eval_loss`, as Keras does: both are then what is minimized, so that curves of
+    /// the two differ by what the data do alone. In Hugging Face's trainer neither has a penalty, because weight decay, the
+    /// only one there, is no part of a loss; it is none here either ([`Optimizer::weight_decay`]).
     pub penalties: Vec<Penalty>,
     /// Hold each element of the gradient between this and its negative, as `torch.nn.utils.clip_grad_value_`.
     pub clip_value: Option<f32>,
@@ -85,6 +90,9 @@ pub struct Minimized {
     pub norm: Tensor,
     /// The sum of the penalties, `[]`.
     pub penalty: Tensor,
+    /// The gradient of each trainable parameter as the optimizer gets it: accumulated, with its penalty, clipped. None in runs
+    /// that only accumulate.
+    pub gradients: Vec<(Arc<str>, Tensor)>,
 }
 
 /// Consecutive parameters that are updated as one tensor.
@@ -134,6 +142,7 @@ impl Trace {
         let nothing = |norm: Tensor| Minimized {
             norm,
             penalty: self.scalar(0.0),
+            gradients: Vec::new(),
         };
         let mut states = self.params().all();
         let named = |path: &str| options.parameters.iter().any(|p| glob::matches(p, path));
@@ -181,6 +190,7 @@ impl Trace {
                 return Minimized {
                     norm: self.scalar(0.0),
                     penalty,
+                    gradients: Vec::new(),
                 };
             }
             let count = self.run_scalar(Scalar::Accumulated).add_scalar(1.0);
@@ -209,7 +219,32 @@ impl Trace {
                 self.average(run, &new, decay, options.first_group);
             }
         }
-        Minimized { norm, penalty }
+        Minimized {
+            norm,
+            penalty,
+            gradients: runs.iter().flat_map(gradients).collect(),
+        }
+    }
+
+    /// The sum of `penalties` over the trainable parameters, or over their moving averages where the function uses those,
+    /// `[]`: what evaluations add to their loss for it to be the one that is minimized.
+    #[track_caller]
+    pub fn penalty(&self, penalties: &[Penalty]) -> Tensor {
+        let site = Site::here();
+        let mut states = self.params().all();
+        states.retain(|s| s.kind == StateKind::Parameter && s.trainable);
+        let classes = match groups::classes(self, &states, 0.0, &[], penalties) {
+            Ok(classes) => classes,
+            Err(message) => return self.misuse("penalty", message, site),
+        };
+        let param = |s: &State| {
+            self.param(&Param {
+                path: s.path.clone(),
+                shape: s.shape.clone(),
+            })
+        };
+        let params: Vec<Tensor> = states.iter().map(param).collect();
+        groups::penalty_of(&params, &classes).unwrap_or_else(|| self.scalar(0.0))
     }
 
     /// The trainable parameters in flat runs, with their gradients; `None` after an error.
@@ -344,6 +379,17 @@ fn check(optimizer: &dyn Optimizer, options: &MinimizeOptions) -> Result<(), Str
         );
     }
     options.ema.map_or(Ok(()), groups::check_average)
+}
+
+/// The gradient of each parameter of a run.
+fn gradients(run: &Run) -> Vec<(Arc<str>, Tensor)> {
+    let flat = run.grad.reshape_to([span(run.states)].into());
+    let of = |s: &State| {
+        let first = s.range.offset - run.range.offset;
+        let own = flat.narrow(0, first, s.range.len);
+        (s.path.clone(), own.reshape_to(s.shape.clone()))
+    };
+    run.states.iter().map(of).collect()
 }
 
 /// Ranges of states that lie one after the other in one segment.

@@ -1,5 +1,7 @@
 //! Learning rates as functions of time, by PyTorch's formulas in closed form.
 
+mod with_warmup;
+
 use crate::error::{Error, Result};
 use std::f64::consts::PI;
 use std::fmt;
@@ -178,34 +180,6 @@ impl Schedule {
         OneCycle::new(max_lr, total_steps).schedule()
     }
 
-    /// From 0 to `base` over `warmup_steps`, then `base`, as Hugging Face's `get_constant_schedule_with_warmup`.
-    ///
-    /// # Errors
-    /// No steps.
-    pub fn constant_with_warmup(warmup_steps: u64) -> Result<Self> {
-        Self::constant().warmup(warmup_steps)
-    }
-
-    /// From 0 to `base` over `warmup_steps`, then down to 0 at `total_steps`, as Hugging Face's
-    /// `get_linear_schedule_with_warmup`.
-    ///
-    /// # Errors
-    /// No steps after the warm-up.
-    pub fn linear_with_warmup(warmup_steps: u64, total_steps: u64) -> Result<Self> {
-        let left = after("linear_with_warmup", warmup_steps, total_steps)?;
-        Self::polynomial(left, 1.0)?.after_warmup(warmup_steps)
-    }
-
-    /// From 0 to `base` over `warmup_steps`, then along half a cosine to 0 at `total_steps`, as Hugging Face's
-    /// `get_cosine_schedule_with_warmup`.
-    ///
-    /// # Errors
-    /// No steps after the warm-up.
-    pub fn cosine_with_warmup(warmup_steps: u64, total_steps: u64) -> Result<Self> {
-        let left = after("cosine_with_warmup", warmup_steps, total_steps)?;
-        Self::cosine(left, 0.0)?.after_warmup(warmup_steps)
-    }
-
     /// This schedule after `steps` steps in which the rate goes from 0 to what it begins with: `step / steps` of it.
     ///
     /// # Errors
@@ -375,13 +349,4 @@ fn share(schedule: &str, what: &str, x: f64) -> Result<()> {
         schedule,
         format!("{what} {x}: takes one from 0 to 1"),
     ))
-}
-
-/// Steps after the warm-up.
-fn after(schedule: &str, warmup: u64, total: u64) -> Result<u64> {
-    if total > warmup {
-        return Ok(total - warmup);
-    }
-    let message = format!("{total} steps of which {warmup} warm up: takes more steps than that");
-    Err(fault(schedule, message))
 }

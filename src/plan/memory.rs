@@ -17,6 +17,8 @@ pub struct Memory {
     pub gradients: u64,
     /// What the optimizer keeps.
     pub optimizer: u64,
+    /// Data that the session holds.
+    pub data: u64,
     /// Values of the run and scratch memory.
     pub activations: u64,
     /// Arguments, scalars of the run, constants, results on their way to the host, parameters of kernels.
@@ -30,17 +32,19 @@ impl Memory {
             + self.buffers
             + self.gradients
             + self.optimizer
+            + self.data
             + self.activations
             + self.inputs
     }
 
     /// Each kind's name and bytes.
-    pub fn rows(&self) -> [(&'static str, u64); 6] {
+    pub fn rows(&self) -> [(&'static str, u64); 7] {
         [
             ("parameters", self.parameters),
             ("buffers", self.buffers),
             ("gradients", self.gradients),
             ("optimizer", self.optimizer),
+            ("data", self.data),
             ("activations", self.activations),
             ("inputs", self.inputs),
         ]
@@ -55,6 +59,7 @@ impl Memory {
                 StateKind::Parameter => memory.parameters += bytes,
                 StateKind::Buffer => memory.buffers += bytes,
                 StateKind::Optimizer => memory.optimizer += bytes,
+                StateKind::Data => memory.data += bytes,
             }
         }
         memory
@@ -63,7 +68,7 @@ impl Memory {
 
 /// Bytes of the buffer that holds a segment.
 pub(crate) fn segment_bytes(s: &Segment) -> u64 {
-    (s.len.max(1) * DType::SIZE) as u64
+    (s.held_len() * DType::SIZE) as u64
 }
 
 /// Blocks of the upload and of the results that a GPU device keeps, so that a run need not wait for the last one.

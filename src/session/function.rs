@@ -24,6 +24,12 @@ impl Function<'_> {
         self.plans.last().map_or(0, |c| c.multiply_adds)
     }
 
+    /// What integer columns of held data must lie in, in the plan in use: no run checks them, see
+    /// [`Trace::stands_for`](crate::Trace::stands_for).
+    pub fn column_ranges(&self) -> &[InputRange] {
+        self.plans.last().map_or(&[], |c| &c.column_ranges)
+    }
+
     /// How many plans were compiled so far.
     pub fn compiled(&self) -> usize {
         self.compiled

@@ -1,6 +1,7 @@
 //! A tokenizer: strings to ids and back.
 
 use rayon::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
@@ -37,8 +38,18 @@ impl Tokenizer {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
-            .map_err(|e| Error::file(path, None, format!("not a tokenizer.json: {e}")))?;
+        let fault = |e: &dyn std::fmt::Display| {
+            Error::file(path, None, format!("not a tokenizer.json: {e}"))
+        };
+        serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|e| fault(&e))?;
+        // The crate is made for whole files and may panic on damaged ones.
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            tokenizers::Tokenizer::from_bytes(&bytes)
+        }));
+        let mut inner = match read {
+            Ok(read) => read.map_err(|e| fault(&e))?,
+            Err(_) => return Err(fault(&"it is damaged and cannot be decoded")),
+        };
         inner.with_padding(None);
         let none = inner.with_truncation(None).map(drop);
         none.map_err(|e| Error::file(path, None, e.to_string()))?;

@@ -1,5 +1,7 @@
 //! How a training goes, in Hugging Face's names.
 
+mod check;
+
 use super::Progress;
 use crate::error::{Error, Result};
 use crate::optim::Schedule;
@@ -32,16 +34,46 @@ pub enum SaveStrategy {
     Best,
 }
 
-/// The course of the learning rate, as Hugging Face's `SchedulerType`. Others: [`Trainer::schedule`](super::Trainer::schedule).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// The course of the learning rate after the warm-up, as Hugging Face's `SchedulerType` with its `lr_scheduler_kwargs`. Others:
+/// [`Trainer::schedule`](super::Trainer::schedule), and for `reduce_lr_on_plateau`
+/// [`Trainer::plateau`](super::Trainer::plateau).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SchedulerType {
-    /// Stays what it is after the warm-up.
+    /// Stays what it is.
     Constant,
+    /// The same, where a warm-up is set.
+    ConstantWithWarmup,
     /// Falls to 0 in a line.
     Linear,
     /// Falls to 0 along half a cosine.
     Cosine,
+    /// Falls to 0 along half a cosine, several times, as [`Schedule::cosine_with_restarts`].
+    CosineWithRestarts {
+        /// How often; 1 in Hugging Face.
+        num_cycles: u64,
+    },
+    /// Falls along half a cosine to a share of the rate, as [`Schedule::cosine_with_min_lr`].
+    CosineWithMinLr {
+        /// The share, from 0 to 1.
+        min_lr_rate: f64,
+    },
+    /// Falls along a power of what is left, as [`Schedule::polynomial_with_warmup`].
+    Polynomial {
+        /// The power; 1 in Hugging Face.
+        power: f64,
+        /// The last rate; 1e-7 in Hugging Face.
+        lr_end: f64,
+    },
+    /// Falls as the root of the steps grows, as [`Schedule::inverse_sqrt`].
+    InverseSqrt,
+    /// Stays what it is, then falls along half a cosine, as [`Schedule::warmup_stable_decay`].
+    WarmupStableDecay {
+        /// Updates in which it falls.
+        num_decay_steps: u64,
+        /// The share of the rate that it falls to; 0 in Hugging Face.
+        min_lr_ratio: f64,
+    },
 }
 
 /// Which checkpoint a training goes on from.
@@ -74,6 +106,15 @@ pub struct TrainingArguments {
     pub learning_rate: f64,
     /// Weight decay of AdamW; 0 by default.
     pub weight_decay: f32,
+    /// Decay of AdamW's running mean of the gradient; 0.9 by default.
+    pub adam_beta1: f64,
+    /// Decay of AdamW's running mean of its square; 0.999 by default.
+    pub adam_beta2: f64,
+    /// What AdamW adds to the denominator; 1e-8 by default.
+    pub adam_epsilon: f32,
+    /// Share of the target that [`Trainer::classifier`](super::Trainer::classifier) spreads over all classes, also in
+    /// evaluations; 0 by default.
+    pub label_smoothing_factor: f32,
     /// Samples in a batch; 32 by default. The last batch of an epoch may be smaller.
     pub train_batch_size: usize,
     /// Samples in a batch of the evaluation; by default four times `train_batch_size`.
@@ -94,10 +135,16 @@ pub struct TrainingArguments {
     pub eval_strategy: IntervalStrategy,
     /// Updates between evaluations, for [`IntervalStrategy::Steps`]; by default `logging_steps`.
     pub eval_steps: Option<f64>,
+    /// Updates, or for [`IntervalStrategy::Epoch`] epochs, before which there is no evaluation; 0 by default.
+    pub eval_delay: f64,
+    /// Whether held-out data are evaluated before the first update too; false by default.
+    pub eval_on_start: bool,
     /// When means are logged; every `logging_steps` by default.
     pub logging_strategy: IntervalStrategy,
     /// Updates between logs; a hundredth of the run by default.
     pub logging_steps: f64,
+    /// Whether the first update is logged too; false by default.
+    pub logging_first_step: bool,
     /// When checkpoints are written to `output_dir`; after each epoch by default.
     pub save_strategy: SaveStrategy,
     /// Updates between checkpoints, for [`SaveStrategy::Steps`]; 500 by default.
@@ -113,6 +160,19 @@ pub struct TrainingArguments {
     pub greater_is_better: Option<bool>,
     /// Seed of the order of the samples; 0 by default.
     pub seed: u64,
+    /// Threads that make batches of the data sets while the device works, 0 for none; 1 by default. A
+    /// [`DataLoader`](crate::data::DataLoader) has its own.
+    pub dataloader_num_workers: usize,
+    /// Batches that each of them makes ahead; 2 by default.
+    pub dataloader_prefetch_factor: Option<usize>,
+    /// Whether a last batch of the training that is smaller than the others is left out; false by default. Evaluations cover
+    /// all samples.
+    pub dataloader_drop_last: bool,
+    /// Whether data sets that are arrays in memory ([`Dataset::resident`](crate::data::Dataset::resident)) are put on the device
+    /// for the time of a training, whose steps then upload the indices of their samples alone, with the same results. By
+    /// default they are on a hardware GPU, where they take no more than 512 MiB and a quarter of the memory limit; true is an
+    /// error where they cannot be.
+    pub data_on_device: Option<bool>,
     /// Which checkpoint to go on from; none by default.
     pub resume_from_checkpoint: Resume,
     /// What is shown meanwhile.
@@ -126,6 +186,10 @@ impl Default for TrainingArguments {
             overwrite_output_dir: false,
             learning_rate: LEARNING_RATE,
             weight_decay: 0.0,
+            adam_beta1: BETAS.0,
+            adam_beta2: BETAS.1,
+            adam_epsilon: EPSILON,
+            label_smoothing_factor: 0.0,
             train_batch_size: 32,
             eval_batch_size: None,
             num_train_epochs: 3.0,
@@ -136,8 +200,11 @@ impl Default for TrainingArguments {
             warmup_steps: 0.0,
             eval_strategy: IntervalStrategy::Epoch,
             eval_steps: None,
+            eval_delay: 0.0,
+            eval_on_start: false,
             logging_strategy: IntervalStrategy::Steps,
             logging_steps: 0.01,
+            logging_first_step: false,
             save_strategy: SaveStrategy::Epoch,
             save_steps: 500.0,
             save_total_limit: None,
@@ -145,6 +212,10 @@ impl Default for TrainingArguments {
             metric_for_best_model: None,
             greater_is_better: None,
             seed: 0,
+            dataloader_num_workers: 1,
+            dataloader_prefetch_factor: None,
+            dataloader_drop_last: false,
+            data_on_device: None,
             resume_from_checkpoint: Resume::No,
             progress: Progress::Auto,
         }
@@ -153,6 +224,9 @@ impl Default for TrainingArguments {
 
 /// The default of [`TrainingArguments::learning_rate`].
 pub(super) const LEARNING_RATE: f64 = 1e-3;
+/// The defaults of AdamW.
+const BETAS: (f64, f64) = (0.9, 0.999);
+const EPSILON: f32 = 1e-8;
 
 /// Steps between events of a run whose length is known; `None` for events that steps do not bring about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,10 +239,6 @@ pub(super) struct Intervals {
     pub warmup: u64,
 }
 
-fn refuse<T>(message: String) -> Result<T> {
-    Err(Error::argument(message))
-}
-
 impl TrainingArguments {
     /// The metric that says which evaluation is best, with its `eval_`.
     pub fn best_metric(&self) -> String {
@@ -179,140 +249,6 @@ impl TrainingArguments {
     pub fn larger_is_better(&self) -> bool {
         self.greater_is_better
             .unwrap_or_else(|| larger_is_better(&self.best_metric()))
-    }
-
-    /// Check what does not depend on data.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for numbers out of range and for combinations that cannot work, which it names.
-    pub fn check(&self) -> Result<()> {
-        let (epochs, warmup) = (self.num_train_epochs, self.warmup_steps);
-        if self.max_steps.is_none() && !(epochs > 0.0 && epochs.is_finite()) {
-            return refuse(format!("num_train_epochs {epochs}: takes more than 0"));
-        }
-        if self.max_steps == Some(0) {
-            return refuse("max_steps 0: takes 1 or more".into());
-        }
-        for (name, x) in [
-            ("train_batch_size", self.train_batch_size),
-            ("eval_batch_size", self.eval_batch_size.unwrap_or(1)),
-            ("save_total_limit", self.save_total_limit.unwrap_or(1)),
-            (
-                "gradient_accumulation_steps",
-                self.gradient_accumulation_steps,
-            ),
-        ] {
-            if x == 0 {
-                return refuse(format!("{name} 0: takes 1 or more"));
-            }
-        }
-        if !(self.learning_rate >= 0.0 && self.learning_rate.is_finite()) {
-            let rate = self.learning_rate;
-            return refuse(format!("learning_rate {rate}: takes 0 or more"));
-        }
-        if let Some(norm) = self.max_grad_norm.filter(|n| n.is_nan() || *n <= 0.0) {
-            return refuse(format!(
-                "max_grad_norm {norm}: takes more than 0, or None for gradients as they are"
-            ));
-        }
-        if warmup != 0.0 {
-            interval("warmup_steps", warmup)?;
-        }
-        if self.logging_strategy == IntervalStrategy::Steps {
-            interval("logging_steps", self.logging_steps)?;
-        }
-        if self.eval_strategy == IntervalStrategy::Steps {
-            interval("eval_steps", self.eval_steps.unwrap_or(self.logging_steps))?;
-        }
-        if self.save_strategy == SaveStrategy::Steps {
-            interval("save_steps", self.save_steps)?;
-        }
-        self.check_best()?;
-        self.check_folder()
-    }
-
-    fn check_best(&self) -> Result<()> {
-        let evaluates = self.eval_strategy != IntervalStrategy::No;
-        if self.save_strategy == SaveStrategy::Best && !evaluates {
-            return refuse("save_strategy Best needs evaluations: eval_strategy is No".into());
-        }
-        if !self.load_best_model_at_end {
-            return Ok(());
-        }
-        if self.output_dir.is_none() {
-            return refuse(
-                "load_best_model_at_end needs checkpoints: set output_dir, or use EarlyStopping with \
-                 restore_best_weights"
-                    .into(),
-            );
-        }
-        let matching = match (self.eval_strategy, self.save_strategy) {
-            (IntervalStrategy::No, _) => {
-                return refuse(
-                    "load_best_model_at_end needs evaluations: eval_strategy is No".into(),
-                );
-            }
-            (_, SaveStrategy::Best) => true,
-            (IntervalStrategy::Epoch, save) => save == SaveStrategy::Epoch,
-            (IntervalStrategy::Steps, save) => save == SaveStrategy::Steps,
-        };
-        if !matching {
-            return refuse(format!(
-                "load_best_model_at_end needs a checkpoint at each evaluation: eval_strategy is {:?}, save_strategy {:?}; \
-                 set both the same, or save_strategy to Best",
-                self.eval_strategy, self.save_strategy
-            ));
-        }
-        if self.save_strategy == SaveStrategy::Steps {
-            let eval = self.eval_steps.unwrap_or(self.logging_steps);
-            let save = self.save_steps;
-            if (eval < 1.0) != (save < 1.0) {
-                return refuse(format!(
-                    "load_best_model_at_end needs eval_steps and save_steps both as numbers of steps or both as parts of \
-                     the run: they are {eval} and {save}"
-                ));
-            }
-            let times = save / eval;
-            if (times - times.round()).abs() > 1e-6 || times < 0.5 {
-                return refuse(format!(
-                    "load_best_model_at_end needs save_steps to be a multiple of eval_steps: {save} is none of {eval}"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_folder(&self) -> Result<()> {
-        if self.output_dir.is_some() {
-            return Ok(());
-        }
-        match self.resume_from_checkpoint {
-            Resume::Latest | Resume::LatestIfAny => refuse(
-                "resume_from_checkpoint looks for checkpoints in output_dir: set it, or name the checkpoint with \
-                 Resume::From"
-                    .into(),
-            ),
-            _ if self.save_total_limit.is_some() => {
-                refuse("save_total_limit without output_dir: no checkpoint is written".into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Check what the optimizer has to do with these arguments.
-    pub(super) fn check_optimizer(&self, rate_of_optimizer: f64) -> Result<()> {
-        let (rate, decay) = (self.learning_rate, self.weight_decay);
-        if rate != LEARNING_RATE && rate != rate_of_optimizer {
-            return refuse(format!(
-                "learning_rate {rate} and an optimizer with the rate {rate_of_optimizer}: set it there alone"
-            ));
-        }
-        if decay != 0.0 {
-            return refuse(format!(
-                "weight_decay {decay} and an optimizer: set the decay there alone"
-            ));
-        }
-        Ok(())
     }
 
     /// Steps between events of a run over epochs of `batches` batches.
@@ -328,9 +264,9 @@ impl TrainingArguments {
             x => resolved(x, max_steps),
         };
         if warmup >= max_steps {
-            return refuse(format!(
+            return Err(Error::argument(format!(
                 "warmup_steps {warmup} of {max_steps} steps in all: takes fewer"
-            ));
+            )));
         }
         let eval_steps = self.eval_steps.unwrap_or(self.logging_steps);
         let eval = every(self.eval_strategy == IntervalStrategy::Steps, eval_steps);
@@ -355,12 +291,29 @@ impl TrainingArguments {
     /// The course of the learning rate over a run.
     pub(super) fn schedule(&self, run: &Intervals) -> Result<Option<Schedule>> {
         let (warmup, max_steps) = (run.warmup, run.max_steps);
-        Ok(match (self.lr_scheduler_type, warmup) {
-            (SchedulerType::Constant, 0) => None,
-            (SchedulerType::Constant, _) => Some(Schedule::constant_with_warmup(warmup)?),
-            (SchedulerType::Linear, _) => Some(Schedule::linear_with_warmup(warmup, max_steps)?),
-            (SchedulerType::Cosine, _) => Some(Schedule::cosine_with_warmup(warmup, max_steps)?),
-        })
+        let schedule = match self.lr_scheduler_type {
+            SchedulerType::Constant if warmup == 0 => return Ok(None),
+            SchedulerType::Constant | SchedulerType::ConstantWithWarmup => {
+                Schedule::constant_with_warmup(warmup)
+            }
+            SchedulerType::Linear => Schedule::linear_with_warmup(warmup, max_steps),
+            SchedulerType::Cosine => Schedule::cosine_with_warmup(warmup, max_steps),
+            SchedulerType::CosineWithRestarts { num_cycles } => {
+                Schedule::cosine_with_restarts(warmup, max_steps, num_cycles)
+            }
+            SchedulerType::CosineWithMinLr { min_lr_rate } => {
+                Schedule::cosine_with_min_lr(warmup, max_steps, min_lr_rate)
+            }
+            SchedulerType::Polynomial { power, lr_end } => {
+                Schedule::polynomial_with_warmup(warmup, max_steps, power, lr_end)
+            }
+            SchedulerType::InverseSqrt => Ok(Schedule::inverse_sqrt(warmup)),
+            SchedulerType::WarmupStableDecay {
+                num_decay_steps,
+                min_lr_ratio,
+            } => Schedule::warmup_stable_decay(warmup, num_decay_steps, max_steps, min_lr_ratio),
+        };
+        schedule.map(Some)
     }
 }
 
@@ -370,15 +323,6 @@ fn resolved(x: f64, max_steps: u64) -> u64 {
         true => (x * max_steps as f64).ceil() as u64,
         false => x as u64,
     }
-}
-
-fn interval(name: &str, x: f64) -> Result<()> {
-    if !(x > 0.0 && x.is_finite()) || (x > 1.0 && x.fract() != 0.0) {
-        return refuse(format!(
-            "{name} {x}: takes a whole number of steps, or a part of the run below 1"
-        ));
-    }
-    Ok(())
 }
 
 /// A metric of the evaluation with its `eval_`: `loss`, `val_loss` and `eval_loss` are the same.

@@ -1,11 +1,13 @@
 //! What happens in a training, for others to take part in.
 
 use super::{Logs, Summary, TrainingArguments};
+use crate::array::Array;
 use crate::error::Result;
 use crate::optim::MinimizeOptions;
 use crate::session::Session;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where a training is, as Hugging Face's `TrainerState`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -69,9 +71,13 @@ pub struct Event<'e> {
     pub session: &'e mut Session,
 }
 
-/// Takes part in a training, as Hugging Face's `TrainerCallback`. Every method does nothing by default; an error ends the
-/// training. Steps are submitted ahead of their results: [`Callback::on_step_end`] comes when a step is on its way,
-/// [`Callback::on_loss`] when its loss is known, at the latest before logs, evaluations and checkpoints.
+/// Takes part in a training, as Hugging Face's `TrainerCallback`, whose names its events have. Every method does nothing by
+/// default; an error ends the training. Steps are submitted ahead of their results: [`Callback::on_step_end`] comes when a
+/// step is on its way, [`Callback::on_loss`] when its loss is known, at the latest before logs, evaluations and checkpoints.
+///
+/// Gradients and update are one submission, so that nothing happens between them: in place of `on_pre_optimizer_step` there
+/// is [`Callback::on_gradients`], `on_optimizer_step` is [`Callback::on_step_end`], and what `on_init_end` would do
+/// [`Callback::check`] and [`Callback::configure`] do before the training.
 #[allow(unused_variables, reason = "the names are the documentation")]
 pub trait Callback: Send {
     /// Its name, under which checkpoints keep its state.
@@ -118,6 +124,11 @@ pub trait Callback: Send {
         Ok(())
     }
 
+    /// A batch was submitted whose gradients are accumulated for a later update.
+    fn on_substep_end(&mut self, event: &mut Event) -> Result<()> {
+        Ok(())
+    }
+
     /// An update was submitted.
     fn on_step_end(&mut self, event: &mut Event) -> Result<()> {
         Ok(())
@@ -129,6 +140,23 @@ pub trait Callback: Send {
         Ok(())
     }
 
+    /// Whether [`Callback::on_gradients`] is to have the gradients of update `step`, counted from 1. They are read back then;
+    /// the function that returns them is compiled when they are first wanted.
+    fn wants_gradients(&self, step: u64) -> bool {
+        false
+    }
+
+    /// The gradients of update `step`, by the path of their parameter, as the optimizer gets them: accumulated, with penalties,
+    /// clipped. They are known when its loss is.
+    fn on_gradients(
+        &mut self,
+        event: &mut Event,
+        step: u64,
+        gradients: &[(Arc<str>, Array)],
+    ) -> Result<()> {
+        Ok(())
+    }
+
     /// Means are logged; what is added to `logs` is too.
     fn on_log(&mut self, event: &mut Event, logs: &mut Logs) -> Result<()> {
         Ok(())
@@ -136,6 +164,16 @@ pub trait Callback: Send {
 
     /// Held-out data were evaluated.
     fn on_evaluate(&mut self, event: &mut Event, metrics: &Logs) -> Result<()> {
+        Ok(())
+    }
+
+    /// A batch was evaluated, in an evaluation or a prediction.
+    fn on_prediction_step(&mut self, event: &mut Event) -> Result<()> {
+        Ok(())
+    }
+
+    /// [`Trainer::predict`](super::Trainer::predict) has predicted.
+    fn on_predict(&mut self, event: &mut Event, metrics: &Logs) -> Result<()> {
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "checkpoint-";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Weights and buffers.
 pub(super) const MODEL: &str = "model.safetensors";
 /// What optimizers keep.
@@ -35,6 +35,8 @@ pub(super) struct Saved {
     pub history: History,
     /// Sizes and CRC-32 of the other files.
     files: BTreeMap<String, (u64, u32)>,
+    /// CRC-32 of this file before its name.
+    crc32: u32,
 }
 
 /// What the order of the data depends on.
@@ -44,6 +46,11 @@ pub(super) struct DataState {
     pub samples: usize,
     pub batch_size: usize,
     pub gradient_accumulation_steps: usize,
+    #[serde(default)]
+    pub drop_last: bool,
+    /// Seed of the held-out part of the training data, where there is one.
+    #[serde(default)]
+    pub split_seed: Option<u64>,
 }
 
 impl Saved {
@@ -57,35 +64,36 @@ impl Saved {
             callbacks: BTreeMap::new(),
             history,
             files: BTreeMap::new(),
+            crc32: 0,
         }
     }
 
     /// Refuse to go on with other data.
     pub fn check(&self, folder: &Path, data: DataState) -> Result<()> {
         let (was, is) = (self.data, data);
-        for (name, was, is) in [
-            ("seed", was.seed, is.seed),
-            ("a training set of", was.samples as u64, is.samples as u64),
-            (
-                "train_batch_size",
-                was.batch_size as u64,
-                is.batch_size as u64,
-            ),
-            (
-                "gradient_accumulation_steps",
-                was.gradient_accumulation_steps as u64,
-                is.gradient_accumulation_steps as u64,
-            ),
-        ] {
-            if was != is {
-                let unit = if name.ends_with("of") { " samples" } else { "" };
-                return Err(Error::argument(format!(
-                    "{}: made with {name} {was}{unit}, this training has {is}: it cannot go on in the middle of an epoch",
-                    folder.display()
-                )));
-            }
+        let steps = |d: DataState| d.gradient_accumulation_steps;
+        let split = |d: DataState| d.split_seed.map_or("none".to_owned(), |s| s.to_string());
+        let differs = |name: &str, was: String, is: String| {
+            (was != is).then(|| format!("{name} {was}, this training has {is}"))
+        };
+        let number = |name, was: usize, is: usize| differs(name, was.to_string(), is.to_string());
+        let samples = |d: DataState| format!("{} samples", d.samples);
+        let fault = differs("seed", was.seed.to_string(), is.seed.to_string())
+            .or_else(|| differs("a training set of", samples(was), samples(is)))
+            .or_else(|| number("train_batch_size", was.batch_size, is.batch_size))
+            .or_else(|| number("gradient_accumulation_steps", steps(was), steps(is)))
+            .or_else(|| {
+                let (was, is) = (was.drop_last.to_string(), is.drop_last.to_string());
+                differs("dataloader_drop_last", was, is)
+            })
+            .or_else(|| differs("the ValidationSplit seed", split(was), split(is)));
+        match fault {
+            None => Ok(()),
+            Some(fault) => Err(Error::argument(format!(
+                "{}: made with {fault}: it cannot go on in the middle of an epoch",
+                folder.display()
+            ))),
         }
-        Ok(())
     }
 }
 
@@ -182,10 +190,8 @@ pub(super) fn write(folder: &Path, fill: impl FnOnce(&Path) -> Result<Saved>) ->
         for (name, path) in entries(&temporary)? {
             saved.files.insert(name, sum(&path)?);
         }
-        let mut json = serde_json::to_vec_pretty(&saved)
-            .map_err(|e| Error::argument(format!("a state that is no JSON: {e}")))?;
-        json.push(b'\n');
-        write_atomic(temporary.join(STATE), &json)?;
+        saved.crc32 = sum_of_state(&json(&saved)?);
+        write_atomic(temporary.join(STATE), &json(&saved)?)?;
         if folder.exists() {
             discard(folder)?;
         }
@@ -198,6 +204,22 @@ pub(super) fn write(folder: &Path, fill: impl FnOnce(&Path) -> Result<Saved>) ->
         let _ = remove(&temporary);
     }
     written
+}
+
+fn json(saved: &Saved) -> Result<Vec<u8>> {
+    let mut json = serde_json::to_vec_pretty(saved)
+        .map_err(|e| Error::argument(format!("a state that is no JSON: {e}")))?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// CRC-32 of a state's file as far as the name of that.
+fn sum_of_state(json: &[u8]) -> u32 {
+    let name = b"\"crc32\"";
+    let at = json.windows(name.len()).rposition(|w| w == name);
+    let mut crc = flate2::Crc::new();
+    crc.update(&json[..at.unwrap_or(json.len())]);
+    crc.sum()
 }
 
 /// Size and CRC-32 of a file.
@@ -217,6 +239,11 @@ pub(super) fn read(folder: &Path) -> Result<Saved> {
         .map_err(|e| Error::file(&path, None, format!("not the state of a training: {e}")))?;
     if saved.version != VERSION {
         let message = format!("version {}: this reads {VERSION}", saved.version);
+        return Err(Error::file(&path, None, message));
+    }
+    let (crc, written) = (sum_of_state(&json), saved.crc32);
+    if crc != written {
+        let message = format!("CRC-32 {crc:08x}: {written:08x} was written");
         return Err(Error::file(&path, None, message));
     }
     for (name, (size, crc)) in &saved.files {

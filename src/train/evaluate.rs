@@ -1,6 +1,7 @@
 //! Evaluation and prediction.
 
 use super::metrics::{EvalPrediction, join};
+use super::on_device::Feed;
 use super::task::{Sums, Values, lock_layout, samples, types_of};
 use super::trainer::{Pace, Source, Trainer};
 use super::{Logs, SaveStrategy};
@@ -37,7 +38,9 @@ impl Trainer<'_> {
     pub fn evaluate(&mut self, data: impl Source) -> Result<Logs> {
         let loader = self.eval_loader(data)?;
         let loader = loader.ok_or_else(|| Error::argument("no data to evaluate on"))?;
-        Ok(self.evaluate_loader(&loader, "eval_")?.metrics)
+        Ok(self
+            .evaluate_loader(&loader, &Feed::default(), "eval_")?
+            .metrics)
     }
 
     /// The task's predictions of `data`, and metrics over it.
@@ -47,7 +50,8 @@ impl Trainer<'_> {
     pub fn predict(&mut self, data: impl Source) -> Result<PredictionOutput> {
         let loader = self.eval_loader(data)?;
         let loader = loader.ok_or_else(|| Error::argument("no data to predict"))?;
-        let evaluated = self.evaluate_with(&loader, "test_", true, usize::MAX)?;
+        let evaluated = self.evaluate_with(&loader, &Feed::default(), "test_", true, usize::MAX)?;
+        self.emit(|c, e| c.on_predict(e, &evaluated.metrics))?;
         Ok(PredictionOutput {
             predictions: evaluated.predictions.ok_or_else(no_predictions)?,
             label_ids: evaluated.labels,
@@ -62,7 +66,7 @@ impl Trainer<'_> {
         most: usize,
     ) -> Result<Option<EvalPrediction>> {
         let metrics = self.compute_metrics.take();
-        let evaluated = self.evaluate_with(loader, "", true, most);
+        let evaluated = self.evaluate_with(loader, &Feed::default(), "", true, most);
         self.compute_metrics = metrics;
         let Evaluated {
             predictions,
@@ -77,25 +81,32 @@ impl Trainer<'_> {
     }
 
     pub(super) fn eval_loader(&self, data: impl Source) -> Result<Option<DataLoader>> {
+        data.loader(self.eval_options())
+    }
+
+    /// How data sets are cut for an evaluation.
+    pub(super) fn eval_options(&self) -> DataLoaderOptions {
         let wanted = self.args.eval_batch_size;
-        data.loader(DataLoaderOptions {
+        DataLoaderOptions {
             batch_size: wanted.unwrap_or(4 * self.args.train_batch_size),
-            ..Default::default()
-        })
+            ..self.workers()
+        }
     }
 
     pub(super) fn evaluate_loader(
         &mut self,
         loader: &DataLoader,
+        feed: &Feed,
         prefix: &str,
     ) -> Result<Evaluated> {
         let predicts = self.compute_metrics.is_some();
-        self.evaluate_with(loader, prefix, predicts, usize::MAX)
+        self.evaluate_with(loader, feed, prefix, predicts, usize::MAX)
     }
 
     fn evaluate_with(
         &mut self,
         loader: &DataLoader,
+        feed: &Feed,
         prefix: &str,
         predicts: bool,
         most: usize,
@@ -103,7 +114,9 @@ impl Trainer<'_> {
         let started = Instant::now();
         let mut sums = Sums::default();
         let (mut predictions, mut labels) = (Vec::new(), Vec::new());
-        self.batches(loader, predicts, most, |n, values| {
+        // Looking at the predictions of a few batches is no evaluation.
+        let events = !prefix.is_empty() && most == usize::MAX;
+        self.batches(loader, feed, predicts, (most, events), |n, values| {
             sums.add(n, &values);
             predictions.extend(values.predictions);
             labels.extend(values.label_ids);
@@ -142,14 +155,15 @@ impl Trainer<'_> {
     fn batches(
         &mut self,
         loader: &DataLoader,
+        feed: &Feed,
         predicts: bool,
-        most: usize,
+        (most, events): (usize, bool),
         mut take: impl FnMut(usize, Values),
     ) -> Result<()> {
         let mut batches = loader.epoch(0).take(most);
         let mut next = batches.next().transpose()?;
         let first = types_of(next.as_deref().unwrap_or_default());
-        let mut compiled = self.compile_eval(&first, predicts)?;
+        let mut compiled = self.compile_eval(&first, predicts, feed)?;
         let mut run = || -> Result<()> {
             let mut in_flight = None;
             loop {
@@ -163,6 +177,9 @@ impl Trainer<'_> {
                 if let Some((n, pending)) = std::mem::replace(&mut in_flight, submitted) {
                     let values = self.session.read(pending)?;
                     take(n, lock_layout(&compiled.layout).read(values));
+                    if events {
+                        self.emit(|c, e| c.on_prediction_step(e))?;
+                    }
                 }
                 if ended {
                     return Ok(());
@@ -171,12 +188,12 @@ impl Trainer<'_> {
             }
         };
         let result = run();
-        self.eval[usize::from(predicts)] = Some(compiled);
+        self.eval[feed.slot(predicts)] = Some(compiled);
         result
     }
 
     /// Check that evaluations will have the metrics that are looked at, on one batch.
-    pub(super) fn check_metrics(&mut self, valid: &DataLoader) -> Result<()> {
+    pub(super) fn check_metrics(&mut self, valid: &DataLoader, feed: &Feed) -> Result<()> {
         let mut wanted: Vec<(String, String)> = Vec::new();
         let best = self.args.metric_for_best_model.is_some();
         if best || self.args.load_best_model_at_end || self.args.save_strategy == SaveStrategy::Best
@@ -195,7 +212,7 @@ impl Trainer<'_> {
         }
         let predicts = self.compute_metrics.is_some();
         // What metrics say of one batch alone is no reason to stop.
-        let known = match self.evaluate_with(valid, "eval_", predicts, 1) {
+        let known = match self.evaluate_with(valid, feed, "eval_", predicts, 1) {
             Ok(evaluated) => evaluated.metrics,
             Err(_) if predicts => return Ok(()),
             Err(error) => return Err(error),

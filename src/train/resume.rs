@@ -81,6 +81,8 @@ impl Trainer<'_> {
             samples: loader.dataset().len(),
             batch_size: loader.options().batch_size,
             gradient_accumulation_steps: self.args.gradient_accumulation_steps,
+            drop_last: loader.options().drop_last,
+            split_seed: self.split_seed,
         }
     }
 

@@ -1,19 +1,20 @@
 //! The training loop.
 
+use super::Logs;
 use super::args::{IntervalStrategy, Intervals, SaveStrategy};
-use super::checkpoints::{self, Saved};
-use super::console::ProgressBar;
+use super::checkpoints;
 use super::interrupt::Guard;
+use super::on_device::Feed;
 use super::task::{Sums, lock_layout, samples, types_of};
-use super::trainer::{Pace, Source, Trainer};
-use super::{History, Logs, Progress, Summary};
+use super::trainer::{Pace, Trainer};
 use crate::array::Array;
 use crate::data::{self, DataLoader};
 use crate::error::{Error, Result};
-use crate::optim::PlateauMode;
+use crate::optim::{PlateauMode, Schedule};
 use crate::session::Pending;
+use crate::state::StateKind;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Where the loop is in its data, and sums over it.
@@ -25,9 +26,9 @@ pub(super) struct Position {
     pub batch: usize,
     /// Batches read, of all passes.
     read: u64,
-    of_epoch: Sums,
+    pub of_epoch: Sums,
     since_log: Sums,
-    of_run: Sums,
+    pub of_run: Sums,
     grad_norm: Option<f64>,
     /// Learning rate of the last batch.
     rate: f64,
@@ -39,123 +40,47 @@ pub(super) struct Position {
 pub(super) struct Run {
     pub loader: DataLoader,
     pub valid: Option<DataLoader>,
-    intervals: Intervals,
-    guard: Guard,
+    /// What evaluations take their batches from: `valid`, or indices of data on the device.
+    pub fed: Option<(DataLoader, Feed)>,
+    pub intervals: Intervals,
+    /// The course of the learning rate that arguments ask for.
+    pub schedule: Option<Schedule>,
+    pub guard: Guard,
     pub at: Position,
-    in_flight: Option<InFlight>,
+    pub in_flight: Option<InFlight>,
     /// Updates of the session before this training.
-    before: u64,
-    started: Instant,
-    epoch_started: Instant,
+    pub before: u64,
+    pub started: Instant,
+    pub epoch_started: Instant,
     /// Samples of this pass and of all when the clocks were started.
-    samples: (usize, usize),
-    steps_before: u64,
+    pub samples: (usize, usize),
+    pub steps_before: u64,
     /// Metrics of the last evaluation in this pass.
-    evaluation: Option<Logs>,
+    pub evaluation: Option<Logs>,
     /// Whether a loss was not finite.
-    broken: bool,
+    pub broken: bool,
 }
 
 /// A batch that was submitted.
-struct InFlight {
+pub(super) struct InFlight {
     pending: Pending,
+    /// Whether the gradients are among the results.
+    gradients: bool,
     samples: usize,
     step: u64,
     learning_rate: f64,
 }
 
 impl Trainer<'_> {
-    /// Train on `train` and evaluate on `valid`, as [`TrainingArguments`](super::TrainingArguments) say; `()` for no
-    /// held-out data, with `eval_strategy` [`IntervalStrategy::No`].
-    ///
-    /// In `output_dir` there are then the checkpoints, `model.safetensors`, `history.json`, the page `report.html`, and its
-    /// pictures: `curves`, and for classifiers `confusion_matrix`, both as `.svg` and `.png`, and for images `mistakes.png`.
-    /// After an error there is the page, and what was saved until then.
-    ///
-    /// # Errors
-    /// Arguments or data that do not fit; a checkpoint that is broken or another training's; [`Error::Diverged`] where a loss
-    /// becomes NaN or infinite: the checkpoints stay; [`Error::Interrupted`] after Ctrl-C, once the step is finished and a
-    /// checkpoint written.
-    pub fn fit(&mut self, train: impl Source, valid: impl Source) -> Result<History> {
-        self.check()?;
-        let loader = train.loader(self.loader_options())?;
-        let loader = loader.ok_or_else(|| Error::argument("no data to train on"))?;
-        let valid = self.eval_loader(valid)?;
-        if valid.is_none() && self.args.eval_strategy != IntervalStrategy::No {
-            return Err(Error::argument(format!(
-                "eval_strategy {:?} without data to evaluate on: pass some, or set eval_strategy to No",
-                self.args.eval_strategy
-            )));
-        }
-        self.compile(&types_of(&loader.first()?))?;
-        let function = self.train.as_ref().map(|c| &c.function);
-        self.table = Some(Summary::new(self.session, function));
-        let intervals = self.args.intervals(loader.len())?;
-        if let Some(schedule) = self.args.schedule(&intervals)? {
-            self.pace = Pace::PerStep(schedule);
-        }
-        if let Some(valid) = &valid {
-            self.check_metrics(valid)?;
-        }
-        let saved = self.checkpoint_to_resume()?;
-        self.prepare_folder(saved.is_some())?;
-        let console = (self.args.progress != Progress::Silent).then(|| {
-            self.callbacks
-                .push(Box::new(ProgressBar::new(self.args.progress)))
-        });
-        let started = self.start(loader, valid, intervals, saved);
-        let result = started.and_then(|mut run| {
-            let result = self.run(&mut run);
-            result.inspect_err(|error| self.write_failure(error))
-        });
-        if console.is_some() {
-            self.callbacks.pop();
-        }
-        result.map(|()| self.history.clone())
-    }
-
-    fn start(
-        &mut self,
-        loader: DataLoader,
-        valid: Option<DataLoader>,
-        intervals: Intervals,
-        saved: Option<(PathBuf, Saved)>,
-    ) -> Result<Run> {
-        let mut at = Position::default();
-        (self.state, self.control) = Default::default();
-        self.history = History::default();
-        let mut before = self.session.updates();
-        self.session.clear_accumulated();
-        for (group, rate) in self.minimize.rates(self.rule().as_ref()) {
-            self.session.set_learning_rate_of(group, rate);
-        }
-        if let Some((folder, saved)) = saved {
-            at = self.go_on(&folder, saved, &loader)?;
-            before = self.session.updates() - self.state.global_step;
-        }
-        let whole = intervals.updates_per_epoch as f64;
-        self.state.max_steps = intervals.max_steps;
-        self.state.num_train_epochs = intervals.max_steps as f64 / whole;
-        self.state.train_samples = loader.dataset().len();
-        Ok(Run {
-            samples: (at.of_epoch.samples, at.of_run.samples),
-            steps_before: self.state.global_step,
-            loader,
-            valid,
-            intervals,
-            guard: Guard::new(),
-            at,
-            in_flight: None,
-            before,
-            started: Instant::now(),
-            epoch_started: Instant::now(),
-            evaluation: None,
-            broken: false,
-        })
-    }
-
-    fn run(&mut self, run: &mut Run) -> Result<()> {
+    pub(super) fn run(&mut self, run: &mut Run) -> Result<()> {
         self.emit(|c, e| c.on_train_begin(e))?;
+        if self.args.eval_on_start && self.state.global_step == 0 {
+            run.at.evaluated = Some(0);
+            self.evaluate_in(run)?;
+            // The first epoch's are those that come in it.
+            run.evaluation = None;
+            self.save_if_asked(run)?;
+        }
         while self.state.global_step < run.intervals.max_steps && !self.control.should_training_stop
         {
             self.epoch(run)?;
@@ -198,7 +123,8 @@ impl Trainer<'_> {
         }
         let args = &self.args;
         self.control.should_log |= args.logging_strategy == IntervalStrategy::Epoch;
-        self.control.should_evaluate |= args.eval_strategy == IntervalStrategy::Epoch;
+        self.control.should_evaluate |=
+            args.eval_strategy == IntervalStrategy::Epoch && self.state.epoch >= args.eval_delay;
         self.control.should_save |= args.save_strategy == SaveStrategy::Epoch;
         self.emit(|c, e| c.on_epoch_end(e))?;
         self.log_and_evaluate(run)?;
@@ -211,16 +137,29 @@ impl Trainer<'_> {
         if self.session.accumulated() == 0 {
             self.emit(|c, e| c.on_step_begin(e))?;
         }
-        if run.at.batch + 1 == run.loader.len() {
+        let last = run.at.batch + 1 == run.loader.len();
+        if last {
             self.session.apply_next();
         }
         self.set_rates(run);
         let inputs: Vec<&Array> = batch.iter().collect();
         let (step, learning_rate) = (self.session.updates(), self.session.learning_rate());
-        let compiled = self.train.as_mut().ok_or_else(missing)?;
+        let whole = self.session.accumulated() as usize + 1 >= self.minimize.micro_steps;
+        let gradients = (whole || last) && self.gradients_wanted(step + 1 - run.before);
+        if gradients && self.observed.is_none() {
+            let feed = self.train.as_ref().map(|c| c.feed.clone());
+            let compiled = self.compiled(&types_of(batch), &feed.unwrap_or_default(), true)?;
+            self.observed = Some(compiled);
+        }
+        let compiled = match gradients {
+            true => self.observed.as_mut(),
+            false => self.train.as_mut(),
+        };
+        let compiled = compiled.ok_or_else(missing)?;
         let pending = self.session.submit(&mut compiled.function, &inputs)?;
         let next = InFlight {
             pending,
+            gradients,
             samples: samples(batch),
             step,
             learning_rate,
@@ -230,14 +169,16 @@ impl Trainer<'_> {
         self.read(run, last)?;
         run.at.batch += 1;
         if self.session.updates() == step {
-            return Ok(());
+            return self.emit(|c, e| c.on_substep_end(e));
         }
         let done = self.session.updates() - run.before;
         self.state.global_step = done;
         self.state.epoch = run.at.epoch as f64 + run.at.batch as f64 / run.loader.len() as f64;
         let every = |interval: Option<u64>| interval.is_some_and(|n| done.is_multiple_of(n));
         self.control.should_log |= every(run.intervals.logging);
-        self.control.should_evaluate |= every(run.intervals.eval);
+        self.control.should_log |= self.args.logging_first_step && done == 1;
+        self.control.should_evaluate |=
+            every(run.intervals.eval) && done as f64 >= self.args.eval_delay;
         self.control.should_save |= every(run.intervals.save);
         self.control.should_save |= run.intervals.save.is_some() && done == run.intervals.max_steps;
         self.emit(|c, e| c.on_step_end(e))?;
@@ -254,15 +195,34 @@ impl Trainer<'_> {
 
     /// Set the learning rates that the schedule gives for the next update.
     fn set_rates(&mut self, run: &Run) {
-        let (schedule, at) = match &self.pace {
-            Pace::PerStep(schedule) => (schedule, self.state.global_step),
-            Pace::PerEpoch(schedule) => (schedule, run.at.epoch),
-            Pace::Constant | Pace::Plateau(_) => return,
+        let (schedule, at) = match (&self.pace, &run.schedule) {
+            (Pace::PerStep(schedule), _) | (Pace::Constant, Some(schedule)) => {
+                (schedule, self.state.global_step)
+            }
+            (Pace::PerEpoch(schedule), _) => (schedule, run.at.epoch),
+            (Pace::Constant, None) | (Pace::Plateau(_), _) => return,
         };
         for (group, base) in self.minimize.rates(self.rule().as_ref()) {
             self.session
                 .set_learning_rate_of(group, schedule.at(at, base));
         }
+    }
+
+    /// Whether a callback wants the gradients of update `step` of this training.
+    fn gradients_wanted(&self, step: u64) -> bool {
+        self.callbacks.iter().any(|c| c.wants_gradients(step))
+    }
+
+    /// Hand out the gradients of update `step`.
+    fn hand_out(&mut self, step: u64, gradients: Vec<Array>) -> Result<()> {
+        let mut params = self.session.params().root().list();
+        params.retain(|s| s.kind == StateKind::Parameter && s.trainable);
+        let paths = params.into_iter().map(|s| s.path);
+        let named: Vec<(Arc<str>, Array)> = paths.zip(gradients).collect();
+        self.emit(|c, e| match c.wants_gradients(step) {
+            true => c.on_gradients(e, step, &named),
+            false => Ok(()),
+        })
     }
 
     /// Read what was submitted last.
@@ -276,11 +236,19 @@ impl Trainer<'_> {
             return Ok(());
         };
         let values = self.session.read(step.pending)?;
-        let layout = match &self.train {
+        let compiled = match step.gradients {
+            true => &self.observed,
+            false => &self.train,
+        };
+        let layout = match compiled {
             Some(compiled) => lock_layout(&compiled.layout),
             None => return Err(missing()),
         };
-        let values = layout.read(values);
+        let mut values = layout.read(values);
+        if step.gradients {
+            let gradients = std::mem::take(&mut values.gradients);
+            self.hand_out(step.step + 1 - run.before, gradients)?;
+        }
         let loss = values.loss;
         let batch = run.at.read;
         (run.at.read, run.at.rate) = (batch + 1, step.learning_rate);
@@ -333,13 +301,11 @@ impl Trainer<'_> {
             let logs = self.log(logs)?;
             self.history.push_steps(&logs);
         }
-        match run.valid.clone() {
-            Some(valid) if evaluate && run.at.evaluated != Some(step) => {
-                run.at.evaluated = Some(step);
-                self.evaluate_in(run, &valid)
-            }
-            _ => Ok(()),
+        if evaluate && run.at.evaluated != Some(step) {
+            run.at.evaluated = Some(step);
+            return self.evaluate_in(run);
         }
+        Ok(())
     }
 
     /// Keep numbers, with where the training is, in the log.
@@ -351,8 +317,12 @@ impl Trainer<'_> {
         Ok(logs)
     }
 
-    fn evaluate_in(&mut self, run: &mut Run, valid: &DataLoader) -> Result<()> {
-        let metrics = self.evaluate_loader(valid, "eval_")?.metrics;
+    /// Evaluate the held-out data, if there are such.
+    fn evaluate_in(&mut self, run: &mut Run) -> Result<()> {
+        let Some((valid, feed)) = &run.fed else {
+            return Ok(());
+        };
+        let metrics = self.evaluate_loader(valid, feed, "eval_")?.metrics;
         let loss = metrics.get("eval_loss").unwrap_or(f64::NAN);
         if !loss.is_finite() {
             self.emit(|c, e| c.on_loss(e, run.at.read, loss))?;

@@ -68,6 +68,8 @@ pub(super) struct Layout {
     pub counted: bool,
     pub predictions: bool,
     pub label_ids: bool,
+    /// How many gradients.
+    pub gradients: usize,
 }
 
 /// What a run of a function gave.
@@ -79,6 +81,7 @@ pub(super) struct Values {
     pub counted: Option<f64>,
     pub predictions: Option<Array>,
     pub label_ids: Option<Array>,
+    pub gradients: Vec<Array>,
 }
 
 /// What a closure that traces has written last.
@@ -100,6 +103,7 @@ impl Layout {
             counted: number(next(self.counted)),
             predictions: next(self.predictions),
             label_ids: next(self.label_ids),
+            gradients: values.take(self.gradients).collect(),
         }
     }
 }

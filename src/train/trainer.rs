@@ -3,12 +3,14 @@
 use super::args::TrainingArguments;
 use super::callback::{Callback, Event, TrainerControl, TrainerState};
 use super::metrics::EvalPrediction;
+use super::on_device::{Feed, OnDevice};
 use super::task::{Layout, Outcome, types_of};
-use super::{History, Summary};
+use super::{History, Summary, ValidationSplit};
 use crate::data::{DataLoader, DataLoaderOptions, Dataset};
 use crate::error::{Error, Result, Site};
 use crate::graph::TensorType;
 use crate::nn::Module;
+use crate::ops::classification::CrossEntropyOptions;
 use crate::optim::{Adam, MinimizeOptions, Optimizer, Plateau, Schedule};
 use crate::session::{Function, Mode, Session};
 use crate::tensor::{Tensor, Trace};
@@ -38,9 +40,18 @@ pub struct Trainer<'a> {
     pub(super) pace: Pace,
     pub(super) args: TrainingArguments,
     pub(super) compute_metrics: Option<Metrics<'a>>,
+    /// Whether the task is a classifier's, with the cross entropy that arguments ask for.
+    classifies: bool,
     pub(super) train: Option<Compiled<'a>>,
-    /// Without and with predictions.
-    pub(super) eval: [Option<Compiled<'a>>; 2],
+    /// The training function that returns the gradients too, once a callback wanted them.
+    pub(super) observed: Option<Compiled<'a>>,
+    /// Whether averages of the weights are kept.
+    averages: bool,
+    /// Without and with predictions, then the same for data on the device.
+    pub(super) eval: [Option<Compiled<'a>>; 4],
+    pub(super) on_device: OnDevice,
+    /// Seed of the held-out part of the training data, where there is one.
+    pub(super) split_seed: Option<u64>,
     pub(super) history: History,
     pub(super) state: TrainerState,
     pub(super) control: TrainerControl,
@@ -57,6 +68,7 @@ pub struct Trainer<'a> {
 pub(super) struct Compiled<'a> {
     pub function: Function<'a>,
     pub layout: Arc<Mutex<Layout>>,
+    pub feed: Feed,
 }
 
 /// How learning rates change.
@@ -68,13 +80,18 @@ pub(super) enum Pace {
 }
 
 /// What a training or an evaluation takes its batches from: a [`Dataset`]; a [`DataLoader`], which has its own batch size
-/// and order; `()` for no held-out data.
+/// and order; for held-out data a [`ValidationSplit`] of the training data, and `()` for none.
 pub trait Source {
     /// A loader of it.
     ///
     /// # Errors
     /// Options that do not fit.
     fn loader(self, options: DataLoaderOptions) -> Result<Option<DataLoader>>;
+
+    /// Which part of the training data it is, where it is one.
+    fn split(&self) -> Option<ValidationSplit> {
+        None
+    }
 }
 
 impl<D: Dataset + 'static> Source for D {
@@ -124,8 +141,13 @@ impl<'a> Trainer<'a> {
             pace: Pace::Constant,
             args,
             compute_metrics: None,
+            classifies: false,
             train: None,
-            eval: [None, None],
+            observed: None,
+            averages: false,
+            eval: [const { None }; 4],
+            on_device: OnDevice::default(),
+            split_seed: None,
             history: History::default(),
             state: TrainerState::default(),
             control: TrainerControl::default(),
@@ -145,11 +167,14 @@ impl<'a> Trainer<'a> {
         args: TrainingArguments,
     ) -> Self {
         let site = Site::here();
+        let smoothing = args.label_smoothing_factor;
         let task = move |g: &Trace, batch: &[Tensor]| {
             let root = Arc::from("");
-            g.scope(&root, site, || classify(model, g, batch, site))
+            g.scope(&root, site, || classify(model, g, batch, smoothing, site))
         };
-        Self::new(session, task, args)
+        let mut trainer = Self::new(session, task, args);
+        trainer.classifies = true;
+        trainer
     }
 
     /// This trainer with another optimizer, which has its own learning rate and weight decay.
@@ -232,7 +257,7 @@ impl<'a> Trainer<'a> {
         self.check()?;
         self.loader_options().check(train.len())?;
         let batch = train.batch(&(0..self.args.train_batch_size).collect::<Vec<_>>(), 0)?;
-        self.compile(&types_of(&batch))?;
+        self.compile(&types_of(&batch), &Feed::default())?;
         Ok(Summary::new(
             self.session,
             self.train.as_ref().map(|c| &c.function),
@@ -243,8 +268,20 @@ impl<'a> Trainer<'a> {
         DataLoaderOptions {
             batch_size: self.args.train_batch_size,
             shuffle: true,
+            drop_last: self.args.dataloader_drop_last,
             seed: self.args.seed,
-            ..Default::default()
+            ..self.workers()
+        }
+    }
+
+    /// Who makes batches.
+    pub(super) fn workers(&self) -> DataLoaderOptions {
+        let default = DataLoaderOptions::default();
+        let ahead = self.args.dataloader_prefetch_factor;
+        DataLoaderOptions {
+            num_workers: self.args.dataloader_num_workers,
+            prefetch_factor: ahead.unwrap_or(default.prefetch_factor),
+            ..default
         }
     }
 
@@ -252,6 +289,8 @@ impl<'a> Trainer<'a> {
         let adamw = || -> Arc<dyn Optimizer + Send + Sync> {
             Arc::new(Adam {
                 weight_decay: self.args.weight_decay,
+                betas: (self.args.adam_beta1, self.args.adam_beta2),
+                eps: self.args.adam_epsilon,
                 ..Adam::adamw(self.args.learning_rate)
             })
         };
@@ -283,18 +322,36 @@ impl<'a> Trainer<'a> {
         Ok(options)
     }
 
-    pub(super) fn compile(&mut self, inputs: &[TensorType]) -> Result<()> {
-        if self.train.is_some() {
+    /// Compile the training function, unless it is.
+    pub(super) fn compile(&mut self, inputs: &[TensorType], feed: &Feed) -> Result<()> {
+        if feed.is_none() && self.train.as_ref().is_some_and(|c| c.feed.is_none()) {
             return Ok(());
         }
+        for old in [self.train.take(), self.observed.take()] {
+            old.into_iter()
+                .for_each(|c| self.session.forget(c.function));
+        }
+        let compiled = self.compiled(inputs, feed, false)?;
+        self.train = Some(self.checked(compiled)?);
+        Ok(())
+    }
+
+    /// The training function, with the gradients or without.
+    pub(super) fn compiled(
+        &mut self,
+        inputs: &[TensorType],
+        feed: &Feed,
+        gradients: bool,
+    ) -> Result<Compiled<'a>> {
         let options = self.step_options()?;
         self.args.gradient_accumulation_steps = options.micro_steps;
         self.minimize = options.clone();
         let (task, optimizer) = (self.task.clone(), self.rule());
         let layout = Arc::<Mutex<Layout>>::default();
-        let seen = layout.clone();
-        let body = move |g: &Trace, batch: &[Tensor]| {
-            let outcome = task(g, batch);
+        self.averages = options.ema.is_some();
+        let (seen, source) = (layout.clone(), feed.clone());
+        let body = move |g: &Trace, arguments: &[Tensor]| {
+            let outcome = task(g, &source.batch(g, arguments));
             let made = g.minimize_with(&outcome.loss, optimizer.as_ref(), &options);
             let mut outputs = vec![match options.penalties.is_empty() {
                 true => outcome.loss,
@@ -305,19 +362,22 @@ impl<'a> Trainer<'a> {
                 norm: norm.is_some(),
                 correct: outcome.correct.is_some(),
                 counted: outcome.counted.is_some(),
+                gradients: if gradients { made.gradients.len() } else { 0 },
                 ..Default::default()
             };
             note(&seen, of);
-            outputs.extend(
-                norm.into_iter()
-                    .chain(outcome.correct)
-                    .chain(outcome.counted),
-            );
+            let numbers = norm.into_iter().chain(outcome.correct);
+            outputs.extend(numbers.chain(outcome.counted));
+            let found = made.gradients.into_iter().map(|(_, gradient)| gradient);
+            outputs.extend(found.take(of.gradients));
             outputs
         };
         let function = self.session.compile(Mode::Train, inputs, body)?;
-        self.train = Some(Compiled { function, layout });
-        Ok(())
+        Ok(Compiled {
+            function,
+            layout,
+            feed: feed.clone(),
+        })
     }
 
     /// Compile the evaluation of a batch, with its predictions or without, unless it is.
@@ -325,15 +385,20 @@ impl<'a> Trainer<'a> {
         &mut self,
         inputs: &[TensorType],
         predicts: bool,
+        feed: &Feed,
     ) -> Result<Compiled<'a>> {
-        if let Some(compiled) = self.eval[usize::from(predicts)].take() {
+        if let Some(compiled) = self.eval[feed.slot(predicts)].take() {
             return Ok(compiled);
         }
-        let task = self.task.clone();
+        let (task, penalties) = (self.task.clone(), self.minimize.penalties.clone());
         let layout = Arc::<Mutex<Layout>>::default();
-        let seen = layout.clone();
-        let body = move |g: &Trace, batch: &[Tensor]| {
-            let outcome = task(g, batch);
+        let (seen, source) = (layout.clone(), feed.clone());
+        let body = move |g: &Trace, arguments: &[Tensor]| {
+            let outcome = task(g, &source.batch(g, arguments));
+            let loss = match penalties.is_empty() {
+                true => outcome.loss,
+                false => outcome.loss.add(&g.penalty(&penalties)),
+            };
             let predictions = outcome.predictions.filter(|_| predicts);
             let labels = outcome.label_ids.filter(|_| predicts);
             let of = Layout {
@@ -342,21 +407,34 @@ impl<'a> Trainer<'a> {
                 counted: outcome.counted.is_some(),
                 predictions: predictions.is_some(),
                 label_ids: labels.is_some(),
+                gradients: 0,
             };
             note(&seen, of);
             let numbers = outcome.correct.into_iter().chain(outcome.counted);
             let arrays = predictions.into_iter().chain(labels);
-            std::iter::once(outcome.loss)
-                .chain(numbers)
-                .chain(arrays)
-                .collect()
+            std::iter::once(loss).chain(numbers).chain(arrays).collect()
         };
-        let mode = match self.minimize.ema {
-            Some(_) if self.train.is_some() => Mode::EvalAverage,
-            _ => Mode::Eval,
+        let mode = match self.averages {
+            true => Mode::EvalAverage,
+            false => Mode::Eval,
         };
         let function = self.session.compile(mode, inputs, body)?;
-        Ok(Compiled { function, layout })
+        self.checked(Compiled {
+            function,
+            layout,
+            feed: feed.clone(),
+        })
+    }
+
+    /// A function whose data are what it takes, or forgotten.
+    fn checked(&mut self, compiled: Compiled<'a>) -> Result<Compiled<'a>> {
+        match compiled.feed.check(&compiled.function) {
+            Ok(()) => Ok(compiled),
+            Err(error) => {
+                self.session.forget(compiled.function);
+                Err(error)
+            }
+        }
     }
 
     /// Have every callback take note of an event.
@@ -382,9 +460,16 @@ impl<'a> Trainer<'a> {
     /// Check what does not depend on data.
     pub(super) fn check(&self) -> Result<()> {
         self.args.check()?;
+        let smoothing = self.args.label_smoothing_factor;
+        if smoothing != 0.0 && !self.classifies {
+            return Err(Error::argument(format!(
+                "label_smoothing_factor {smoothing} is for Trainer::classifier: this task has its own loss"
+            )));
+        }
         if let Some(optimizer) = &self.optimizer {
             self.args.check_optimizer(optimizer.learning_rate())?;
         }
+        self.args.check_rate(self.rule().learning_rate())?;
         match &self.pace {
             Pace::Plateau(plateau) => plateau.check()?,
             Pace::PerStep(_) | Pace::PerEpoch(_) => {}
@@ -409,14 +494,24 @@ impl<'a> Trainer<'a> {
 }
 
 /// The task of [`Trainer::classifier`].
-fn classify(model: &dyn Module, g: &Trace, batch: &[Tensor], site: Site) -> Outcome {
+fn classify(
+    model: &dyn Module,
+    g: &Trace,
+    batch: &[Tensor],
+    label_smoothing: f32,
+    site: Site,
+) -> Outcome {
     let [x, labels, ..] = batch else {
         let n = batch.len();
         let message = format!("takes batches of inputs and labels, {n} arrays came");
         return Outcome::new(g.misuse("classifier", message, site));
     };
     let logits = model.forward(x);
-    let loss = logits.cross_entropy(labels); // before the hits: its messages say more
+    let options = CrossEntropyOptions {
+        label_smoothing,
+        ..Default::default()
+    };
+    let loss = logits.cross_entropy_with(labels, &options); // before the hits: its messages say more
     let hits = logits.argmax(-1, false).eq(labels);
     Outcome::new(loss)
         .correct(hits.to_f32().sum(&[], false))
@@ -431,9 +526,10 @@ fn note(layout: &Mutex<Layout>, of: Layout) {
 impl Drop for Trainer<'_> {
     /// The session forgets the plans.
     fn drop(&mut self) {
-        let [plain, predicting] = &mut self.eval;
-        let functions = [self.train.take(), plain.take(), predicting.take()];
-        let functions = functions.into_iter().flatten();
-        functions.for_each(|c| self.session.forget(c.function));
+        let training = [&mut self.train, &mut self.observed];
+        for compiled in self.eval.iter_mut().chain(training) {
+            let taken = compiled.take().into_iter();
+            taken.for_each(|c| self.session.forget(c.function));
+        }
     }
 }

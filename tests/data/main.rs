@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use wgrad::Result;
 
 mod broken;
+mod damage;
+mod further;
 #[cfg(feature = "image")]
 mod images;
 #[cfg(feature = "parquet")]

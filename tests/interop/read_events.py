@@ -46,6 +46,9 @@ def main():
     assert len(fc.bucket) == len(fc.bucket_limit) == 30 and fc.bucket_limit[-1] >= 1.0, fc
     assert abs(fc.sum - 50.0) < 1e-5, fc
     assert (same.min, same.max, same.num, sum(same.bucket)) == (2.0, 2.0, 2.0, 2.0), same
+    gradients = found["gradients/fc"]
+    assert (gradients.min, gradients.max, gradients.num) == (-0.5, 0.25, 3.0), gradients
+    assert abs(gradients.sum + 0.25) < 1e-9 and sum(gradients.bucket) == 3.0, gradients
     print("histograms as written")
 
 

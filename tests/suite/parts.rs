@@ -2,7 +2,7 @@
 
 use crate::common::{cpu, gpu};
 use wgrad::optim::{Adam, MinimizeOptions, ParamGroup, Sgd};
-use wgrad::{Function, Mode, Params, Session, Tensor, Trace};
+use wgrad::{Array, Function, Mode, Params, Session, Tensor, Trace};
 
 /// `a` and `b`, two numbers each.
 fn numbers() -> Params {
@@ -75,7 +75,7 @@ fn two_optimizers_in_turn() {
         let (mut of_a, mut of_b) = (Reference::new(0.1), Reference::new(0.2));
         // Twice as often the one as the other: each has a count of its own.
         for step in 0..12 {
-            session.run(&mut f, &[]).unwrap();
+            session.run(&mut f, &[] as &[Array]).unwrap();
             let grad = a.map(|x| 2.0 * (x - 1.0));
             of_a.step(&mut a, grad);
             if step % 2 == 0 {
@@ -113,7 +113,7 @@ fn a_run_with_both_updates_counts_for_both() {
             vec![]
         })
         .unwrap();
-    session.run(&mut f, &[]).unwrap();
+    session.run(&mut f, &[] as &[Array]).unwrap();
     assert_eq!(session.get("a.x").unwrap().to_f32(), [0.0, 0.0]);
     assert_eq!(session.get("b.x").unwrap().to_f32(), [0.25, 1.5]);
     let counts = (session.updates_of(0), session.updates_of(1));
@@ -130,8 +130,8 @@ fn both_go_on_after_a_stop() {
     };
     let turns = |session: &mut Session, f: &mut Function, s: &mut Function, n| {
         for _ in 0..n {
-            session.run(f, &[]).unwrap();
-            session.run(f, &[]).unwrap();
+            session.run(f, &[] as &[Array]).unwrap();
+            session.run(f, &[] as &[Array]).unwrap();
             session.run(s, &[]).unwrap();
         }
     };

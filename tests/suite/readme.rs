@@ -141,7 +141,18 @@ pub fn all_optimizers() -> Vec<String> {
 
 /// The schedules in the sources.
 pub fn all_schedules() -> Vec<String> {
-    let schedule = lines("src/optim/schedule.rs").join("\n");
+    let files = ["schedule.rs", "schedule/with_warmup.rs"];
+    let schedule = files
+        .map(|file| {
+            lines(&format!("src/optim/{file}")).join(
+                "
+",
+            )
+        })
+        .join(
+            "
+",
+        );
     let mut all = Vec::new();
     for function in schedule.split("\n    pub fn ").skip(1) {
         let (name, rest) = function.split_once('(').unwrap();

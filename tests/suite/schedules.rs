@@ -14,6 +14,71 @@ fn near(got: &[f64], want: &[f64]) {
     }
 }
 
+/// What the formulas of Hugging Face's `optimization.py` give for a base of 0.1, 2 steps of warm-up and 10 steps in all.
+#[test]
+fn as_hugging_face() {
+    let steps = |schedule: wgrad::Result<Schedule>| rates(&schedule.unwrap(), 12);
+    let half = [0.1, 0.0853553391, 0.05, 0.0146446609];
+    let want = [&[0.0, 0.05], &half[..], &half, &[0.0, 0.0]].concat();
+    near(&steps(Schedule::cosine_with_restarts(2, 10, 2)), &want);
+    let want = [
+        0.0,
+        0.05,
+        0.1,
+        0.096574579,
+        0.0868198052,
+        0.0722207545,
+        0.055,
+        0.0377792455,
+        0.0231801948,
+        0.013425421,
+        0.01,
+        0.01, // Hugging Face's rises again
+    ];
+    near(&steps(Schedule::cosine_with_min_lr(2, 10, 0.1)), &want);
+    let want = [
+        0.0, 0.05, 0.1, 0.07890625, 0.060625, 0.04515625, 0.0325, 0.02265625, 0.015625, 0.01140625,
+        0.01, 0.01,
+    ];
+    near(
+        &steps(Schedule::polynomial_with_warmup(2, 10, 2.0, 0.01)),
+        &want,
+    );
+    let want = [
+        0.0,
+        0.05,
+        0.1,
+        0.0816496581,
+        0.0707106781,
+        0.0632455532,
+        0.0577350269,
+        0.0534522484,
+        0.05,
+        0.0471404521,
+        0.0447213595,
+        0.0426401433,
+    ];
+    near(&steps(Ok(Schedule::inverse_sqrt(2))), &want);
+    let without = Schedule::inverse_sqrt(0);
+    let some = [0, 1, 10_000, 30_000].map(|step| without.at(step, 0.1));
+    near(&some, &[0.1, 0.0999950004, 0.0707106781, 0.05]);
+    let want = [
+        0.0,
+        0.05,
+        0.1,
+        0.1,
+        0.1,
+        0.1,
+        0.1,
+        0.0868198052,
+        0.055,
+        0.0231801948,
+        0.01,
+        0.01,
+    ];
+    near(&steps(Schedule::warmup_stable_decay(2, 4, 10, 0.1)), &want);
+}
+
 #[test]
 fn as_pytorch() {
     let three = OneCycle {
@@ -143,6 +208,22 @@ fn arguments() {
         (
             Schedule::linear_with_warmup(5, 5),
             "linear_with_warmup: 5 steps of which 5 warm up",
+        ),
+        (
+            Schedule::cosine_with_restarts(1, 9, 0),
+            "cosine_with_restarts: num_cycles 0: takes 1 or more",
+        ),
+        (
+            Schedule::cosine_with_min_lr(1, 9, 1.5),
+            "cosine_with_min_lr: min_lr_rate 1.5: takes one from 0 to 1",
+        ),
+        (
+            Schedule::polynomial_with_warmup(1, 9, -1.0, 0.0),
+            "polynomial_with_warmup: power -1: takes 0 or more",
+        ),
+        (
+            Schedule::warmup_stable_decay(4, 6, 9, 0.0),
+            "warmup_stable_decay: 9 steps of which 4 warm up and 6 decay: takes at least as many",
         ),
         (
             Schedule::constant().warmup(0),

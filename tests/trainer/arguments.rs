@@ -167,6 +167,69 @@ fn arguments_that_cannot_work_are_refused() {
             "save_total_limit without output_dir: no checkpoint is written",
         ),
         (
+            |a| a.adam_beta1 = 1.0,
+            "adam_beta1 1: takes 0 or more and below 1",
+        ),
+        (
+            |a| a.adam_beta2 = 0.5,
+            "adam_beta1, adam_beta2 or adam_epsilon, and an optimizer: set them there alone",
+        ),
+        (
+            |a| a.adam_epsilon = f32::NAN,
+            "adam_epsilon NaN: takes 0 or more",
+        ),
+        (
+            |a| a.label_smoothing_factor = 1.5,
+            "label_smoothing_factor 1.5: takes 0 to 1",
+        ),
+        (
+            |a| a.label_smoothing_factor = 0.1,
+            "label_smoothing_factor 0.1 is for Trainer::classifier: this task has its own loss",
+        ),
+        (
+            |a| a.dataloader_prefetch_factor = Some(0),
+            "dataloader_prefetch_factor 0: takes 1 or more",
+        ),
+        (
+            |a| (a.dataloader_num_workers, a.dataloader_prefetch_factor) = (0, Some(2)),
+            "dataloader_prefetch_factor 2 with dataloader_num_workers 0: there is no thread to make batches ahead",
+        ),
+        (|a| a.eval_delay = -1.0, "eval_delay -1: takes 0 or more"),
+        (
+            |a| (a.eval_delay, a.eval_on_start) = (2.0, true),
+            "eval_delay 2 and eval_on_start: set one of them",
+        ),
+        (
+            |a| (a.eval_delay, a.eval_strategy) = (2.0, IntervalStrategy::No),
+            "eval_delay 2: eval_strategy is No",
+        ),
+        (
+            |a| a.lr_scheduler_type = SchedulerType::ConstantWithWarmup,
+            "lr_scheduler_type ConstantWithWarmup without warmup_steps",
+        ),
+        (
+            |a| {
+                a.lr_scheduler_type = SchedulerType::Polynomial {
+                    power: 1.0,
+                    lr_end: 0.5,
+                }
+            },
+            "lr_scheduler_type Polynomial with lr_end 0.5: takes less than the learning rate 0.1",
+        ),
+        (
+            |a| a.lr_scheduler_type = SchedulerType::CosineWithRestarts { num_cycles: 0 },
+            "Schedule::cosine_with_restarts: num_cycles 0: takes 1 or more",
+        ),
+        (
+            |a| {
+                a.lr_scheduler_type = SchedulerType::WarmupStableDecay {
+                    num_decay_steps: 9,
+                    min_lr_ratio: 0.0,
+                };
+            },
+            "Schedule::warmup_stable_decay: 2 steps of which 0 warm up and 9 decay: takes at least as many",
+        ),
+        (
             |a| a.learning_rate = 0.5,
             "learning_rate 0.5 and an optimizer with the rate 0.1: set it there alone",
         ),
@@ -246,6 +309,17 @@ fn an_evaluation_needs_data() {
     assert_eq!(
         fit(IntervalStrategy::Epoch).unwrap_err().to_string(),
         "eval_strategy Epoch without data to evaluate on: pass some, or set eval_strategy to No"
+    );
+    let mut s = session(&small.params);
+    let args = TrainingArguments {
+        eval_strategy: IntervalStrategy::No,
+        eval_on_start: true,
+        ..pairs(1)
+    };
+    let mut trainer = Trainer::new(&mut s, super::task(&small.fc), args);
+    assert_eq!(
+        trainer.fit(small.data.clone(), ()).unwrap_err().to_string(),
+        "eval_on_start without data to evaluate on: pass some, or set it to false"
     );
     let history = fit(IntervalStrategy::No).unwrap();
     assert_eq!((history.epochs(), history.get("val_loss").len()), (1, 0));

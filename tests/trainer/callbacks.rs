@@ -50,6 +50,16 @@ impl Callback for Recorder {
     fn on_step_end(&mut self, e: &mut Event) -> Result<()> {
         self.note(e, "step_end")
     }
+    fn on_substep_end(&mut self, e: &mut Event) -> Result<()> {
+        self.note(e, "substep_end")
+    }
+    fn on_prediction_step(&mut self, e: &mut Event) -> Result<()> {
+        self.note(e, "prediction_step")
+    }
+    fn on_predict(&mut self, e: &mut Event, metrics: &Logs) -> Result<()> {
+        assert!(metrics.get("test_loss").is_some());
+        self.note(e, "predict")
+    }
     fn on_loss(&mut self, e: &mut Event, batch: u64, _: f64) -> Result<()> {
         self.note(e, &format!("loss of {batch} at"))
     }
@@ -88,11 +98,49 @@ fn events_come_in_their_order() {
             "loss of 1 at 2",
             "log 2",
             "epoch_end 2",
+            "prediction_step 2",
             "log 2",
             "evaluate 2",
             "save checkpoint-2 at 2",
             "log 2",
             "train_end 2",
+        ]
+    );
+}
+
+#[test]
+fn batches_that_only_accumulate_and_predictions_have_events_too() {
+    let notes = Notes::default();
+    let args = TrainingArguments {
+        gradient_accumulation_steps: 2,
+        logging_strategy: IntervalStrategy::No,
+        eval_strategy: IntervalStrategy::No,
+        ..pairs(1)
+    };
+    let small = super::small_of(0, 6);
+    let mut s = session(&small.params);
+    let mut trainer = Trainer::new(&mut s, task(&small.fc), args).callback(Recorder(notes.clone()));
+    trainer.fit(small.data.clone(), ()).unwrap();
+    trainer.predict(small.data.clone()).unwrap();
+    drop(trainer);
+    let notes = notes.lock().unwrap();
+    let seen: Vec<&str> = notes
+        .iter()
+        .filter(|n| !n.contains("loss") && !n.contains("epoch") && !n.contains("train"))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "step_begin 0",
+            "substep_end 0",
+            "step_end 1",
+            "step_begin 1",
+            // The last batch of the epoch makes an update of its own.
+            "step_end 2",
+            "log 2",
+            "prediction_step 2",
+            "predict 2",
         ]
     );
 }
@@ -139,6 +187,7 @@ fn flags_are_carried_out_once() {
             "train_begin 0",
             "epoch_begin 0",
             "log 1",
+            "prediction_step 2",
             "log 2",
             "evaluate 2",
             "epoch_end 2",

@@ -12,8 +12,12 @@ mod arguments;
 mod callbacks;
 mod checkpoints;
 mod console;
+mod damage;
 mod fit;
+mod on_device;
+mod penalties;
 mod pictures;
+mod split;
 
 use common::{arguments, session};
 use wgrad::data::TensorDataset;

@@ -19,6 +19,8 @@ pub enum Use {
     Buffers,
     /// Optimizer slots.
     Optimizer,
+    /// Data that the session holds.
+    Data,
     /// Gradients.
     Gradients,
     /// Values of a run.
@@ -34,6 +36,7 @@ impl Use {
             StateKind::Parameter => Self::Parameters,
             StateKind::Buffer => Self::Buffers,
             StateKind::Optimizer => Self::Optimizer,
+            StateKind::Data => Self::Data,
         }
     }
 }
@@ -108,6 +111,7 @@ impl Buffers {
             Use::Parameters => &mut self.memory.parameters,
             Use::Buffers => &mut self.memory.buffers,
             Use::Optimizer => &mut self.memory.optimizer,
+            Use::Data => &mut self.memory.data,
             Use::Gradients => &mut self.memory.gradients,
             Use::Activations => &mut self.memory.activations,
             Use::Inputs => &mut self.memory.inputs,

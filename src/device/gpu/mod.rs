@@ -122,7 +122,10 @@ impl Device for GpuDevice {
         if let Some(old) = held.buffer.take_if(|_| segment.len == 0) {
             self.buffers.release(held.kind, &old);
         }
-        let grown = self.grow(&mut held, segment.len, true);
+        let grown = match segment.held_len() {
+            0 => Ok(false),
+            len => self.grow(&mut held, len, true),
+        };
         self.segments[index] = held;
         grown.map(drop)
     }

@@ -3,8 +3,10 @@
 use super::super::Logs;
 use super::super::callback::{Callback, Event};
 use crate::error::Result;
+use std::path::Path;
 
 type On<'a> = Option<Box<dyn FnMut(&mut Event) -> Result<()> + Send + 'a>>;
+type OnPath<'a> = Option<Box<dyn FnMut(&mut Event, &Path) -> Result<()> + Send + 'a>>;
 type OnLogs<'a> = Option<Box<dyn FnMut(&mut Event, &Logs) -> Result<()> + Send + 'a>>;
 
 /// Closures for some events, as Keras's `LambdaCallback`.
@@ -22,9 +24,13 @@ pub struct Lambda<'a> {
     train_end: On<'a>,
     epoch_begin: On<'a>,
     epoch_end: On<'a>,
+    step_begin: On<'a>,
+    substep_end: On<'a>,
     step_end: On<'a>,
     log: OnLogs<'a>,
     evaluate: OnLogs<'a>,
+    predict: OnLogs<'a>,
+    save: OnPath<'a>,
 }
 
 macro_rules! closures {
@@ -48,6 +54,8 @@ impl<'a> Lambda<'a> {
         on_train_end train_end "When the training has ended.",
         on_epoch_begin epoch_begin "When a pass over the data begins.",
         on_epoch_end epoch_end "When a pass over the data has ended.",
+        on_step_begin step_begin "When the next update begins.",
+        on_substep_end substep_end "When a batch was submitted whose gradients are accumulated.",
         on_step_end step_end "When an update was submitted.",
     }
 
@@ -63,6 +71,21 @@ impl<'a> Lambda<'a> {
         f: impl FnMut(&mut Event, &Logs) -> Result<()> + Send + 'a,
     ) -> Self {
         self.evaluate = Some(Box::new(f));
+        self
+    }
+
+    /// When [`Trainer::predict`](super::super::Trainer::predict) has predicted.
+    pub fn on_predict(
+        mut self,
+        f: impl FnMut(&mut Event, &Logs) -> Result<()> + Send + 'a,
+    ) -> Self {
+        self.predict = Some(Box::new(f));
+        self
+    }
+
+    /// When a checkpoint was written.
+    pub fn on_save(mut self, f: impl FnMut(&mut Event, &Path) -> Result<()> + Send + 'a) -> Self {
+        self.save = Some(Box::new(f));
         self
     }
 }
@@ -92,6 +115,14 @@ impl Callback for Lambda<'_> {
         call(&mut self.epoch_end, event)
     }
 
+    fn on_step_begin(&mut self, event: &mut Event) -> Result<()> {
+        call(&mut self.step_begin, event)
+    }
+
+    fn on_substep_end(&mut self, event: &mut Event) -> Result<()> {
+        call(&mut self.substep_end, event)
+    }
+
     fn on_step_end(&mut self, event: &mut Event) -> Result<()> {
         call(&mut self.step_end, event)
     }
@@ -102,5 +133,13 @@ impl Callback for Lambda<'_> {
 
     fn on_evaluate(&mut self, event: &mut Event, metrics: &Logs) -> Result<()> {
         self.evaluate.as_mut().map_or(Ok(()), |f| f(event, metrics))
+    }
+
+    fn on_predict(&mut self, event: &mut Event, metrics: &Logs) -> Result<()> {
+        self.predict.as_mut().map_or(Ok(()), |f| f(event, metrics))
+    }
+
+    fn on_save(&mut self, event: &mut Event, checkpoint: &Path) -> Result<()> {
+        self.save.as_mut().map_or(Ok(()), |f| f(event, checkpoint))
     }
 }

@@ -1,20 +1,24 @@
 //! TensorBoard's event files: records of protocol buffers, written by hand.
 
-use super::super::Logs;
 use super::super::callback::{Callback, Event};
+use super::super::{Logs, TrainingArguments};
+use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::state::StateKind;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Writes logs as TensorBoard reads them: scalars `train/loss`, `train/learning_rate`, `eval/loss`, histograms of the weights at
-/// each evaluation, arguments and the model's table as text. `tensorboard --logdir runs` shows them.
+/// each evaluation and of the gradients every so many updates, arguments and the model's table as text.
+/// `tensorboard --logdir runs` shows them.
 #[derive(Debug)]
 pub struct TensorBoard {
     folder: PathBuf,
     histograms: bool,
+    gradients: Option<u64>,
     file: Option<Records<BufWriter<File>>>,
 }
 
@@ -24,6 +28,7 @@ impl TensorBoard {
         Self {
             folder: folder.into(),
             histograms: true,
+            gradients: None,
             file: None,
         }
     }
@@ -31,6 +36,13 @@ impl TensorBoard {
     /// Whether weights are read back at each evaluation for histograms; true by default.
     pub fn histograms(mut self, histograms: bool) -> Self {
         self.histograms = histograms;
+        self
+    }
+
+    /// Read the gradients back every `steps` updates for histograms, as the optimizer gets them
+    /// ([`Callback::on_gradients`]); never by default.
+    pub fn gradients(mut self, steps: u64) -> Self {
+        self.gradients = Some(steps);
         self
     }
 
@@ -47,6 +59,32 @@ impl TensorBoard {
 impl Callback for TensorBoard {
     fn name(&self) -> &'static str {
         "tensorboard"
+    }
+
+    fn check(&self, _: &TrainingArguments) -> Result<()> {
+        match self.gradients {
+            Some(0) => Err(Error::argument(
+                "TensorBoard: gradients every 0 steps: takes 1 or more",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn wants_gradients(&self, step: u64) -> bool {
+        self.gradients.is_some_and(|n| step.is_multiple_of(n))
+    }
+
+    fn on_gradients(
+        &mut self,
+        _: &mut Event,
+        step: u64,
+        gradients: &[(Arc<str>, Array)],
+    ) -> Result<()> {
+        let histogram = |(path, gradient): &(Arc<str>, Array)| {
+            Value::histogram(&format!("gradients/{path}"), &gradient.to_f32())
+        };
+        let values: Vec<Value> = gradients.iter().map(histogram).collect();
+        self.write(step, &values)
     }
 
     fn on_train_begin(&mut self, event: &mut Event) -> Result<()> {
@@ -300,6 +338,7 @@ mod tests {
         let values = [
             Value::histogram("weights/fc", &weights),
             Value::histogram("weights/same", &[2.0, 2.0, f32::NAN]),
+            Value::histogram("gradients/fc", &[-0.5, 0.0, 0.25]),
         ];
         file.summary(1_700_000_002.0, 300, &values).unwrap();
         file.goes_on(1_700_000_003.0, 2).unwrap();
