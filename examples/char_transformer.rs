@@ -65,6 +65,9 @@ fn write(
     let mut logits = session.compile(Mode::Eval, &window, |_, x| vec![model.forward(&x[0])])?;
     let mut rng = Rng::new(session.params().seed(), "text");
     let mut ids = characters.encode(start);
+    if ids.is_empty() {
+        ids.push(0);
+    }
     for _ in 0..n {
         let mut window = ids[ids.len().saturating_sub(CONTEXT)..].to_vec();
         let last = window.len() - 1;

@@ -65,8 +65,8 @@ fn main() -> anyhow::Result<()> {
     let options = common::Options::parse();
     let (train, held_out) = match &options.data {
         Some(dir) => (
-            ImageDataset::cifar10(dir, true)?,
-            ImageDataset::cifar10(dir, false)?,
+            ImageDataset::cifar10_files(&common::files(dir, "data_batch")?)?,
+            ImageDataset::cifar10_files(&common::files(dir, "test_batch")?)?,
         ),
         None => (stripes(1_000, 1)?, stripes(200, 2)?),
     };

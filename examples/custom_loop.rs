@@ -10,16 +10,22 @@ use clap::Parser;
 use wgrad::data::{DataLoader, DataLoaderOptions};
 use wgrad::nn::{Flatten, Linear, Module, Relu, Sequential};
 use wgrad::optim::{Schedule, Sgd};
+use wgrad::train::TrainingArguments;
 use wgrad::{Mode, Params, Tensor, TensorType, Trace};
-
-const EPOCHS: u64 = 5;
-const RATE: f64 = 0.1;
 
 fn main() -> anyhow::Result<()> {
     let options = common::Options::parse();
     let (train, held_out) = common::digits(&options, 0)?;
+    let default = TrainingArguments {
+        learning_rate: 0.1,
+        train_batch_size: 64,
+        num_train_epochs: 5.0,
+        ..Default::default()
+    };
+    let args = options.arguments("custom_loop", default);
+    args.check()?;
     let loader = |shuffle| DataLoaderOptions {
-        batch_size: 64,
+        batch_size: args.train_batch_size,
         shuffle,
         drop_last: shuffle,
         seed: options.seed,
@@ -40,7 +46,7 @@ fn main() -> anyhow::Result<()> {
     let types = TensorType::of_all(&train.first()?);
     let sgd = Sgd {
         momentum: 0.9,
-        ..Sgd::new(RATE)
+        ..Sgd::new(args.learning_rate)
     };
     let mut step = session.compile(Mode::Train, &types, |g: &Trace, batch: &[Tensor]| {
         let loss = model.forward(&batch[0]).cross_entropy(&batch[1]);
@@ -52,12 +58,12 @@ fn main() -> anyhow::Result<()> {
         vec![hits.to_f32().sum(&[], false)]
     })?;
 
-    let epochs = options.size(EPOCHS, 1);
+    let epochs = options.size(args.num_train_epochs.ceil() as u64, 1);
     let schedule = Schedule::cosine(epochs * train.len() as u64, 0.0)?;
     for epoch in 0..epochs {
         let (mut losses, mut in_flight) = (0.0, None);
         for batch in train.epoch(epoch) {
-            session.set_learning_rate(schedule.at(session.updates(), RATE));
+            session.set_learning_rate(schedule.at(session.updates(), args.learning_rate));
             let next = session.submit(&mut step, &batch?)?;
             // The device works on this step while the loss of the one before is read.
             if let Some(last) = in_flight.replace(next) {

@@ -93,6 +93,15 @@ fn pretrain(options: &common::Options, file: &Path) -> anyhow::Result<()> {
 
 fn main() -> anyhow::Result<()> {
     let Args { model, options } = Args::parse();
+    let default = TrainingArguments {
+        train_batch_size: 20,
+        num_train_epochs: 20.0,
+        eval_strategy: wgrad::train::IntervalStrategy::Steps,
+        eval_steps: Some(50.0),
+        ..Default::default()
+    };
+    let args = options.arguments("fine_tune/5-to-9", default);
+    args.check()?;
     let trained = options.output("fine_tune").join("0-to-4.safetensors");
     if model.is_none() {
         println!("a LeNet learns 0 to 4");
@@ -111,14 +120,6 @@ fn main() -> anyhow::Result<()> {
     let report = session.load_partial(model.unwrap_or(trained))?;
     println!("{report}");
     println!("frozen: {} parameters", params.freeze("conv*")?);
-    let default = TrainingArguments {
-        train_batch_size: 20,
-        num_train_epochs: 20.0,
-        eval_strategy: wgrad::train::IntervalStrategy::Steps,
-        eval_steps: Some(50.0),
-        ..Default::default()
-    };
-    let args = options.arguments("fine_tune/5-to-9", default);
     let mut trainer = Trainer::classifier(&mut session, &lenet, args.clone());
     println!("\n{}\n", trainer.summary(&few)?);
     let history = trainer.fit(few, digits(&held_out, 5, held_out.len())?)?;

@@ -9,6 +9,7 @@
 mod common;
 
 use clap::Parser;
+use common::text::{Reviews, classification};
 use wgrad::nn::{Conv1d, Embedding, Linear, Module};
 use wgrad::train::{EarlyStopping, Trainer};
 use wgrad::{Params, Tensor};
@@ -20,9 +21,9 @@ struct Cnn {
 }
 
 impl Cnn {
-    fn new(p: &Params, words: usize) -> Self {
+    fn new(p: &Params, vocabulary: usize) -> Self {
         Self {
-            embedding: Embedding::new(words, 64)
+            embedding: Embedding::new(vocabulary, 64)
                 .padding_idx(0)
                 .build(&p.at("embedding")),
             conv: Conv1d::new(64, 10, 3).build(&p.at("conv")),
@@ -42,14 +43,14 @@ impl Module for Cnn {
 
 fn main() -> anyhow::Result<()> {
     let options = common::Options::parse();
-    let args = options.arguments("imdb_cnn", common::by_steps(2_500, 8));
-    let (train, held_out, words) = common::text::reviews(&options, args.train_batch_size)?;
+    let reviews = Reviews::open(&options)?;
+    let args = options.arguments("imdb_cnn", reviews.arguments());
+    let (train, held_out) = reviews.loaders(&args)?;
 
     let params = Params::new(options.seed);
-    let model = Cnn::new(&params, words);
+    let model = Cnn::new(&params, reviews.vocabulary());
     let mut session = options.session(&params)?;
-    let task =
-        |_: &_, batch: &[Tensor]| common::classification(&model.forward(&batch[0]), &batch[2]);
+    let task = |_: &_, batch: &[Tensor]| classification(&model.forward(&batch[0]), &batch[3]);
     let stop = EarlyStopping::new(5).monitor("accuracy");
     let mut trainer = Trainer::new(&mut session, task, args.clone()).callback(stop);
     let history = trainer.fit(train, held_out)?;

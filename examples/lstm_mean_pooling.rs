@@ -8,6 +8,7 @@
 mod common;
 
 use clap::Parser;
+use common::text::{Reviews, classification};
 use wgrad::nn::{Embedding, Linear, Lstm, Module};
 use wgrad::train::{EarlyStopping, Trainer};
 use wgrad::{Params, Tensor};
@@ -19,9 +20,9 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(p: &Params, words: usize) -> Self {
+    fn new(p: &Params, vocabulary: usize) -> Self {
         Self {
-            embedding: Embedding::new(words, 64)
+            embedding: Embedding::new(vocabulary, 64)
                 .padding_idx(0)
                 .build(&p.at("embedding")),
             lstm: Lstm::new(64, 96).batch_first(true).build(&p.at("lstm")),
@@ -29,25 +30,25 @@ impl Reader {
         }
     }
 
-    /// `ids [n, t]`, of which `lengths [n]` are words, to logits `[n, 2]`: those of the mean output over the words.
-    fn forward(&self, ids: &Tensor, lengths: &Tensor) -> Tensor {
+    /// `ids [n, t]`, of which `lengths [n]` are a text's, 1 in `mask [n, t]`, to logits `[n, 2]` of its mean output.
+    fn forward(&self, ids: &Tensor, lengths: &Tensor, mask: &Tensor) -> Tensor {
         let x = self.embedding.forward(ids);
         let (outputs, _) = self.lstm.forward_with(&x, None, Some(lengths));
-        let mask = lengths.length_mask(ids.size(1));
-        self.head.forward(&outputs.masked_mean(&mask))
+        self.head.forward(&outputs.masked_mean(mask))
     }
 }
 
 fn main() -> anyhow::Result<()> {
     let options = common::Options::parse();
-    let args = options.arguments("lstm_mean_pooling", common::by_steps(2_500, 8));
-    let (train, held_out, words) = common::text::reviews(&options, args.train_batch_size)?;
+    let reviews = Reviews::open(&options)?;
+    let args = options.arguments("lstm_mean_pooling", reviews.arguments());
+    let (train, held_out) = reviews.loaders(&args)?;
 
     let params = Params::new(options.seed);
-    let model = Reader::new(&params, words);
+    let model = Reader::new(&params, reviews.vocabulary());
     let mut session = options.session(&params)?;
     let task = |_: &_, batch: &[Tensor]| {
-        common::classification(&model.forward(&batch[0], &batch[1]), &batch[2])
+        classification(&model.forward(&batch[0], &batch[1], &batch[2]), &batch[3])
     };
     let stop = EarlyStopping::new(5).monitor("accuracy");
     let mut trainer = Trainer::new(&mut session, task, args.clone()).callback(stop);

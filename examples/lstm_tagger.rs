@@ -7,15 +7,14 @@
 
 mod common;
 
-use anyhow::Context;
 use clap::Parser;
-use common::text::Vocabulary;
-use std::path::Path;
+use common::words::Vocabulary;
 use wgrad::data::conllu::{self, Sentence, UPOS};
-use wgrad::data::{Dataset, SampleDataset};
+use wgrad::data::{Dataset, Sample, SampleDataset};
 use wgrad::nn::{Embedding, Linear, Lstm, Module};
+use wgrad::text::DataCollatorWithPadding;
 use wgrad::train::{Outcome, Trainer, TrainingArguments};
-use wgrad::{Array, Params, Tensor};
+use wgrad::{Array, Params, Result, Tensor};
 
 struct Tagger {
     words: Embedding,
@@ -63,14 +62,18 @@ fn ending(word: &str) -> String {
     letters[letters.len().saturating_sub(3)..].iter().collect()
 }
 
-fn read(dir: &Path, part: &str) -> anyhow::Result<Vec<Sentence>> {
-    let entries = std::fs::read_dir(dir).with_context(|| dir.display().to_string())?;
-    let mut names: Vec<_> = entries.collect::<Result<Vec<_>, _>>()?;
-    names.retain(|f| f.file_name().to_string_lossy().contains(part));
-    let file = names
-        .first()
-        .with_context(|| format!("no file {part}* in {}", dir.display()))?;
-    Ok(conllu::read(file.path())?)
+/// A batch `[words [n, t], lengths [n], endings [n, t], tags [n, t]]`, `t` a multiple of 8.
+fn pad(samples: Vec<Sample>) -> Result<Vec<Array>> {
+    let column = |k: usize, pad_id| {
+        let ids: Result<Vec<&[i32]>> = samples.iter().map(|s| s[k].as_slice()).collect();
+        let collator = DataCollatorWithPadding {
+            pad_id,
+            pad_to_multiple_of: Some(8),
+        };
+        collator.pad(&ids?)
+    };
+    let (words, endings, tags) = (column(0, 0)?, column(1, 0)?, column(2, -100)?);
+    Ok(vec![words.ids, words.lengths, endings.ids, tags.ids])
 }
 
 fn main() -> anyhow::Result<()> {
@@ -83,7 +86,8 @@ fn main() -> anyhow::Result<()> {
     };
     let args = options.arguments("lstm_tagger", default);
     let dir = options.folder("ud-english-ewt");
-    let (train, held_out) = (read(&dir, "-ud-train.")?, read(&dir, "-ud-dev.")?);
+    let read = |part| Ok::<_, anyhow::Error>(conllu::read(&common::files(&dir, part)?[0])?);
+    let (train, held_out) = (read("-ud-train.")?, read("-ud-dev.")?);
     let forms = || train.iter().flat_map(|s| &s.forms);
     let (lower, ends): (Vec<_>, Vec<_>) = forms().map(|w| (w.to_lowercase(), ending(w))).unzip();
     let words = Vocabulary::new(lower.iter().map(String::as_str));
@@ -106,7 +110,7 @@ fn main() -> anyhow::Result<()> {
         held_out.len()
     );
     let (train, held_out) =
-        common::text::loaders(train, held_out, args.train_batch_size, options.seed)?;
+        common::loaders(train, held_out, args.train_batch_size, options.seed, pad)?;
 
     let params = Params::new(options.seed);
     let model = Tagger::new(&params, words.len(), endings.len());

@@ -35,9 +35,10 @@ fn main() -> anyhow::Result<()> {
     let options = common::Options::parse();
     let dir = options.folder("california-housing");
     let names = ["housing.csv", "california-housing.csv"].map(|name| dir.join(name));
-    let whole = names.iter().find(|file| file.exists());
     let sample = dir.join("every-fifth.csv");
-    let table = Table::csv(whole.unwrap_or(&sample), &CsvOptions::default())?;
+    let default = options.data.as_ref().map_or(&sample, |_| &names[0]);
+    let file = names.iter().find(|file| file.exists()).unwrap_or(default);
+    let table = Table::csv(file, &CsvOptions::default())?;
 
     let split = SplitOptions {
         test_size: 0.2,

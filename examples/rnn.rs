@@ -9,6 +9,7 @@
 mod common;
 
 use clap::Parser;
+use common::text::{Reviews, classification};
 use wgrad::nn::{Embedding, Linear, Module, Rnn};
 use wgrad::train::{EarlyStopping, Trainer};
 use wgrad::{Params, Tensor};
@@ -20,9 +21,9 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(p: &Params, words: usize) -> Self {
+    fn new(p: &Params, vocabulary: usize) -> Self {
         Self {
-            embedding: Embedding::new(words, 64)
+            embedding: Embedding::new(vocabulary, 64)
                 .padding_idx(0)
                 .build(&p.at("embedding")),
             rnn: Rnn::new(64, 96).batch_first(true).build(&p.at("rnn")),
@@ -30,7 +31,7 @@ impl Reader {
         }
     }
 
-    /// `ids [n, t]`, of which `lengths [n]` are words, to logits `[n, 2]`: those of the output after the last word.
+    /// `ids [n, t]`, of which `lengths [n]` are a text's, to logits `[n, 2]`: those of the output after the last word.
     fn forward(&self, ids: &Tensor, lengths: &Tensor) -> Tensor {
         let x = self.embedding.forward(ids);
         let (_, last) = self.rnn.forward_with(&x, None, Some(lengths));
@@ -40,15 +41,15 @@ impl Reader {
 
 fn main() -> anyhow::Result<()> {
     let options = common::Options::parse();
-    let args = options.arguments("rnn", common::by_steps(2_500, 8));
-    let (train, held_out, words) = common::text::reviews(&options, args.train_batch_size)?;
+    let reviews = Reviews::open(&options)?;
+    let args = options.arguments("rnn", reviews.arguments());
+    let (train, held_out) = reviews.loaders(&args)?;
 
     let params = Params::new(options.seed);
-    let model = Reader::new(&params, words);
+    let model = Reader::new(&params, reviews.vocabulary());
     let mut session = options.session(&params)?;
-    let task = |_: &_, batch: &[Tensor]| {
-        common::classification(&model.forward(&batch[0], &batch[1]), &batch[2])
-    };
+    let task =
+        |_: &_, batch: &[Tensor]| classification(&model.forward(&batch[0], &batch[1]), &batch[3]);
     let stop = EarlyStopping::new(5).monitor("accuracy");
     let mut trainer = Trainer::new(&mut session, task, args.clone()).callback(stop);
     let history = trainer.fit(train, held_out)?;

@@ -32,9 +32,13 @@ impl Forecaster {
         }
     }
 
-    /// `x [n, 24, 1]` to the next value as a difference to the one a year before it `[n, 1]`.
+    /// `x [n, 24, 1]` to the next value `[n, 1]`: the one a year before it, and the growth since, which follows from that of
+    /// the last twelve months.
     fn forward(&self, x: &Tensor) -> Tensor {
-        let (_, last) = self.gru.forward_with(x, None, None);
+        let growth = x
+            .narrow(1, 12, WINDOW - 12)
+            .sub(&x.narrow(1, 0, WINDOW - 12));
+        let (_, last) = self.gru.forward_with(&growth, None, None);
         let year_ago = x.narrow(1, WINDOW - 12, 1).squeeze(1);
         self.head.forward(&last.squeeze(0)).add(&year_ago)
     }
@@ -70,8 +74,9 @@ fn main() -> anyhow::Result<()> {
     };
     anyhow::ensure!(
         series.len() > WINDOW + 2 * HELD_OUT,
-        "a series of {} months",
-        series.len()
+        "a series of {} months: more than {} are needed",
+        series.len(),
+        WINDOW + 2 * HELD_OUT
     );
     // Logarithms, since it grows and swings in proportion; centred and scaled by what is not held out.
     let known = series.len() - HELD_OUT;

@@ -19,6 +19,7 @@ fn title(text: &str) {
 
 fn main() -> anyhow::Result<()> {
     let options = common::Options::parse();
+    options.takes_none_of_training()?;
 
     title("1. parameters: named, drawn from a seed, not yet on a device");
     let params = Params::new(options.seed);

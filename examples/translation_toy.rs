@@ -102,6 +102,7 @@ fn translate(session: &mut Session, model: &Translator, numbers: &[usize]) -> Re
 
 fn main() -> anyhow::Result<()> {
     let options = common::Options::parse();
+    options.makes_its_data()?;
     // 7,919 and 10,000 have no common divisor: this visits each number once, out of order.
     let order: Vec<usize> = (0..10_000).map(|i| i * 7_919 % 10_000).collect();
     let train = data()?.subset(order[..options.size(4_000, 64)].to_vec())?;

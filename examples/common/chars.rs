@@ -39,14 +39,19 @@ pub fn windows(
     length: usize,
 ) -> Result<(Characters, Subset<TensorDataset>, Subset<TensorDataset>)> {
     let dir = options.folder("tinyshakespeare");
-    let names = ["input.txt", "input.first.txt"].map(|name| dir.join(name));
-    let file = names.iter().find(|f| f.exists()).unwrap_or(&names[0]);
+    let [file, sample] = ["input.txt", "input.first.txt"].map(|name| dir.join(name));
+    let file = if sample.exists() { &sample } else { &file };
     let text = std::fs::read_to_string(file).map_err(|e| wgrad::Error::io(file, e))?;
     let mut all: Vec<char> = text.chars().collect();
     all.sort_unstable();
     all.dedup();
     let characters = Characters(all);
     let ids = characters.encode(&text);
+    // Two windows at least, one of them held out.
+    if ids.len() < 2 * length + 2 {
+        let message = format!("{} characters, {} are needed", ids.len(), 2 * length + 2);
+        return Err(wgrad::Error::file(file, None, message));
+    }
     let starts: Vec<usize> = (0..ids.len() - length - 1).step_by(length).collect();
     let column = |shift: usize| {
         let rows = starts.iter().map(|s| &ids[s + shift..s + shift + length]);
@@ -59,8 +64,8 @@ pub fn windows(
         ids.len(),
         characters.0.len()
     );
-    let train = data.clone().subset(0..options.size(n, 64))?;
-    let held_out = data.subset(n..options.size(end, n + 32))?;
+    let train = data.clone().subset(0..options.size(n, n.min(64)))?;
+    let held_out = data.subset(n..options.size(end, end.min(n + 32)))?;
     Ok((characters, train, held_out))
 }
 

@@ -4,13 +4,16 @@
 pub mod chars;
 pub mod numbers;
 pub mod text;
+pub mod words;
 
 use clap::{Parser, ValueEnum};
 use std::path::{Path, PathBuf};
-use wgrad::data::{Dataset, ImageDataset, Subset};
+use wgrad::data::{
+    DataLoader, DataLoaderOptions, Dataset, ImageDataset, Sample, SampleDataset, Subset,
+};
 use wgrad::device::{DeviceKind, DeviceOptions};
-use wgrad::train::{History, IntervalStrategy, Outcome, SaveStrategy, TrainingArguments};
-use wgrad::{Params, Session, Tensor};
+use wgrad::train::{History, IntervalStrategy, TrainingArguments};
+use wgrad::{Array, Params, Session};
 
 /// Train the model of this example.
 #[derive(Parser)]
@@ -56,12 +59,26 @@ enum Kind {
 impl Options {
     /// `--data`, or the folder `name` in `examples/data`.
     pub fn folder(&self, name: &str) -> PathBuf {
-        let sample = || {
-            let here = Path::new("examples/data").join(name);
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(&here);
-            if here.exists() { here } else { source }
-        };
-        self.data.clone().unwrap_or_else(sample)
+        self.data.clone().unwrap_or_else(|| sample(name))
+    }
+
+    /// Refuse `--data` where the example has no use for it.
+    pub fn makes_its_data(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.data.is_none(),
+            "--data: this example makes its own data"
+        );
+        Ok(())
+    }
+
+    /// Refuse the options that say how to train where the example does not follow them.
+    pub fn takes_none_of_training(&self) -> anyhow::Result<()> {
+        let given = self.epochs.or(self.lr).is_some() || self.batch_size.is_some();
+        anyhow::ensure!(
+            !given && self.output.is_none(),
+            "this example takes --seed, --device and --smoke alone"
+        );
+        self.makes_its_data()
     }
 
     /// `few` for a smoke run, else `all`.
@@ -118,40 +135,65 @@ impl Options {
     }
 }
 
-/// The settings that the examples on film reviews share: steps, the best of evaluations every 500.
-pub fn by_steps(max_steps: u64, train_batch_size: usize) -> TrainingArguments {
-    TrainingArguments {
-        learning_rate: 1e-3,
-        weight_decay: 0.01,
-        train_batch_size,
-        max_steps: Some(max_steps),
-        eval_strategy: IntervalStrategy::Steps,
-        eval_steps: Some(500.0),
-        save_strategy: SaveStrategy::Steps,
-        save_steps: 500.0,
-        load_best_model_at_end: true,
-        metric_for_best_model: Some("accuracy".into()),
-        ..Default::default()
-    }
+/// The folder `name` in `examples/data`.
+pub fn sample(name: &str) -> PathBuf {
+    let here = Path::new("examples/data").join(name);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(&here);
+    if here.exists() { here } else { source }
 }
 
-/// Cross entropy and accuracy of logits `[n, classes]` with labels `[n]`.
-pub fn classification(logits: &Tensor, labels: &Tensor) -> Outcome {
-    let hits = logits.argmax(-1, false).eq(labels).to_f32();
-    Outcome::new(logits.cross_entropy(labels))
-        .correct(hits.sum(&[], false))
-        .predictions(logits.clone())
-        .label_ids(labels.clone())
+/// The files in `dir` whose names have `part` in them, in order: one at least.
+pub fn files(dir: &Path, part: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir).map_err(|e| wgrad::Error::io(dir, e))?;
+    let names = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let fits = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|n| n.to_string_lossy().contains(part))
+    };
+    let mut found: Vec<PathBuf> = names.filter(fits).collect();
+    found.sort();
+    anyhow::ensure!(!found.is_empty(), "no file {part}* in {}", dir.display());
+    Ok(found)
 }
 
-/// The best accuracy of a training on held-out data, and where its files are.
+/// The last and the best accuracy of a training on held-out data, and where its files are.
 pub fn closing(history: &History, args: &TrainingArguments) {
-    let best = history.evaluations("eval_accuracy").iter();
-    let best = best.fold(0.0, |a: f64, b| a.max(*b));
-    println!("best held-out accuracy: {:.2} %", 100.0 * best);
+    let all = history.evaluations("eval_accuracy");
+    let best = all.iter().fold(0.0, |a: f64, b| a.max(*b));
+    let last = all.last().copied().unwrap_or(0.0);
+    println!(
+        "held-out accuracy: {:.2} %, at best {:.2} %",
+        100.0 * last,
+        100.0 * best
+    );
     if let Some(dir) = &args.output_dir {
         println!("model, curves and report: {}", dir.display());
     }
+}
+
+/// Loaders of batches that `collate` makes of samples of different lengths, to train on and to evaluate.
+pub fn loaders(
+    train: SampleDataset,
+    held_out: SampleDataset,
+    batch_size: usize,
+    seed: u64,
+    collate: impl Fn(Vec<Sample>) -> wgrad::Result<Vec<Array>> + Clone + Send + Sync + 'static,
+) -> wgrad::Result<(DataLoader, DataLoader)> {
+    let shuffled = DataLoaderOptions {
+        batch_size,
+        shuffle: true,
+        seed,
+        ..Default::default()
+    };
+    let batch_size = 64.min(held_out.len());
+    let in_order = DataLoaderOptions {
+        batch_size,
+        ..Default::default()
+    };
+    Ok((
+        DataLoader::new(train, shuffled)?.collate(collate.clone()),
+        DataLoader::new(held_out, in_order)?.collate(collate),
+    ))
 }
 
 /// MNIST's digits with `padding` pixels on each side, to train on and held out.
@@ -164,16 +206,15 @@ pub fn digits(
         let digits = ImageDataset::mnist(&dir, train)?.pad(padding);
         digits.normalize(&[0.1307], &[0.3081])
     };
-    let test = open(false)?;
     // The repository has the test file alone.
-    let (train, n, first) = match options.data {
-        Some(_) => (open(true)?, 60_000, 0),
-        None => (test.clone(), 8_000, 8_000),
+    let (train, test, first) = match options.data {
+        Some(_) => (open(true)?, open(false)?, 0),
+        None => (open(false)?, open(false)?, 8_000),
     };
-    let n = n.min(train.len());
-    let end = options.size(test.len(), first + 200);
+    let n = if first == 0 { train.len() } else { first };
+    let end = options.size(test.len(), test.len().min(first + 200));
     Ok((
-        train.subset(0..options.size(n, 500))?,
+        train.subset(0..options.size(n, n.min(500)))?,
         test.subset(first..end)?,
     ))
 }

@@ -6,10 +6,10 @@ use crate::error::{Error, Result};
 
 /// Pads ids to the longest of a batch, as Hugging Face's `DataCollatorWithPadding`.
 ///
-/// Each length of a batch is a shape of its own, for which a function is compiled once ([`Session::compiled`] counts
+/// Each length of a batch is a shape of its own, for which a function is compiled once ([`Function::compiled`] counts
 /// them): with `pad_to_multiple_of` there are fewer.
 ///
-/// [`Session::compiled`]: crate::Session::compiled
+/// [`Function::compiled`]: crate::session::Function::compiled
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DataCollatorWithPadding {
     /// The id that fills up; 0 by default. See [`Tokenizer::pad_id`](super::Tokenizer::pad_id).

@@ -2,7 +2,6 @@
 
 use crate::fixture;
 use serde_json::Value;
-use std::io::Read;
 use wgrad::Array;
 use wgrad::data::{DataLoader, DataLoaderOptions, SampleDataset, Sampler};
 use wgrad::text::{DataCollatorWithPadding, LengthSampler, Tokenizer, TokenizerOptions};
@@ -25,12 +24,8 @@ fn ids(case: &Value, key: &str) -> Vec<i32> {
 }
 
 fn bert_vocab() -> String {
-    let packed = std::fs::File::open(fixture("text/bert_cased_vocab.txt.gz")).unwrap();
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(packed)
-        .read_to_string(&mut text)
-        .unwrap();
-    text
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(root.join("examples/data/bert-base-cased/vocab.txt")).unwrap()
 }
 
 /// A file of `content` in a folder that lives as long as what comes first.

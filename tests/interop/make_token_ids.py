@@ -1,12 +1,9 @@
 """Write what Hugging Face's tokenizers make of a few sentences, and a tokenizer.json, to tests/fixtures/text/.
 
     pip install tokenizers
-    python make_token_ids.py vocab.txt ../fixtures/text
-
-with the vocab.txt of bert-base-cased, which is kept beside them, packed.
+    python make_token_ids.py ../../examples/data/bert-base-cased/vocab.txt ../fixtures/text
 """
 
-import gzip
 import json
 import pathlib
 import sys
@@ -50,8 +47,6 @@ def main(vocab, out):
     bpe.enable_truncation(3)
     bpe.enable_padding(length=10)
     bpe.save(str(out / "bpe_tokenizer.json"))
-    packed = gzip.compress(vocab.read_bytes(), 9, mtime=0)
-    (out / "bert_cased_vocab.txt.gz").write_bytes(packed)
 
 
 if __name__ == "__main__":

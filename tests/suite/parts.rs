@@ -79,7 +79,7 @@ fn two_optimizers_in_turn() {
             let grad = a.map(|x| 2.0 * (x - 1.0));
             of_a.step(&mut a, grad);
             if step % 2 == 0 {
-                session.run(&mut s, &[]).unwrap();
+                session.run(&mut s, &[] as &[Array]).unwrap();
                 let grad = [0, 1].map(|k| 2.0 * (b[k] - a[k]));
                 of_b.step(&mut b, grad);
             }
@@ -132,7 +132,7 @@ fn both_go_on_after_a_stop() {
         for _ in 0..n {
             session.run(f, &[] as &[Array]).unwrap();
             session.run(f, &[] as &[Array]).unwrap();
-            session.run(s, &[]).unwrap();
+            session.run(s, &[] as &[Array]).unwrap();
         }
     };
     let params = numbers();
