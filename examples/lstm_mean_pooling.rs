@@ -32,7 +32,7 @@ impl Reader {
 
     /// `ids [n, t]`, of which `lengths [n]` are a text's, 1 in `mask [n, t]`, to logits `[n, 2]` of its mean output.
     fn forward(&self, ids: &Tensor, lengths: &Tensor, mask: &Tensor) -> Tensor {
-        let x = self.embedding.forward(ids);
+        let x = self.embedding.forward(ids).dropout(0.5);
         let (outputs, _) = self.lstm.forward_with(&x, None, Some(lengths));
         self.head.forward(&outputs.masked_mean(mask))
     }
