@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example custom_loop` trains on 8,000 digits of MNIST's test file and evaluates on 2,000;
 //! `--data DIR` takes MNIST's four files, gzipped or not.
-//! It reaches 96.1 % after five epochs.
+//! It reaches 96.1, 96.0 and 95.6 % after five epochs (seeds 0, 1, 2), in a second of one core.
 
 mod common;
 

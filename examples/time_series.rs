@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --example time_series` makes a series of 144 months; `--data DIR` takes `airline-passengers.csv`
 //! (`Month,Passengers`, Box & Jenkins) in DIR. The last two years are forecast, each month from those before it.
-//! It reaches a mean error of 2.6 to 2.7 % on the series made here (seeds 0 and 1; the noise is 2 %, the value of a year ago
-//! is 10.8 % off), and 9.1 % on the airline passengers (10.5 %).
+//! It reaches a mean error of 2.5 % on the series made here (seeds 0, 1, 2; the noise is 2 %, the value of a year ago is 10.8 %
+//! off), and of 2.9, 2.9 and 2.8 % on the airline passengers (10.5 %; PyTorch's GRU 2.8 %), in less than a second.
 
 mod common;
 

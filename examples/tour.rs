@@ -62,9 +62,17 @@ fn main() -> anyhow::Result<()> {
             plan.steps.len()
         );
     }
-    println!("\n{}", Plan::compile(graph, &Caps::default())?);
+    let plan = Plan::compile(graph, &Caps::default())?;
+    println!("\n{plan}");
 
-    title("5. the session: states move to the device, the function is compiled for it");
+    title("5. a kernel: the optimizer's step in WGSL");
+    let mut kernels = plan.steps.iter().flat_map(|s| &s.kernels.dispatches);
+    println!(
+        "{}",
+        kernels.next_back().map_or_else(String::new, |k| k.wgsl())
+    );
+
+    title("6. the session: states move to the device, the function is compiled for it");
     let mut session = options.session(&params)?;
     let mut step = session.compile(Mode::Train, &types, |g, batch| {
         let value = loss(&batch[0], &batch[1]);
@@ -74,7 +82,7 @@ fn main() -> anyhow::Result<()> {
     println!("layers of the plan in use: {}", step.layers().len());
     println!("memory:\n{}", session.predicted_memory(&step));
 
-    title("6. runs: one submission a step");
+    title("7. runs: one submission a step");
     let x = Array::new([4, 2], vec![0.0f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])?;
     let y = Array::new([4, 1], vec![0.0f32, 1.0, 1.0, 0.0])?;
     for i in 0..options.size(300, 3) {
@@ -85,13 +93,13 @@ fn main() -> anyhow::Result<()> {
     }
     println!("{:?}", session.counters());
 
-    title("7. another function over the same weights: predictions, without training");
+    title("8. another function over the same weights: predictions, without training");
     let mut predict = session.compile(Mode::Eval, &types[..1], |_, batch| {
         vec![model.forward(&batch[0]).sigmoid()]
     })?;
     println!("{}", session.run(&mut predict, &[&x])?[0]);
 
-    title("8. mistakes are found while tracing, with the line that made them");
+    title("9. mistakes are found while tracing, with the line that made them");
     let wrong = session.compile(Mode::Eval, &[TensorType::f32([4, 3])], |_, batch| {
         vec![model.forward(&batch[0])]
     });

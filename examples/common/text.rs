@@ -32,8 +32,11 @@ impl Reviews {
         let (train, held_out) = if whole {
             let [train, test] = ["train", "test"].map(|part| imdb(&dir, part));
             let (train, test) = (train?, test?);
-            let share = 5_000.0 / test.len().max(5_001) as f64;
-            (train, split(&test, share)?.1)
+            let drawn = match test.len() {
+                n @ 5_001.. => split(&test, 5_000.0 / n as f64)?.1,
+                _ => test,
+            };
+            (train, drawn)
         } else {
             split(&Texts::lines(&polarity, "windows-1252")?, 0.1)?
         };
