@@ -14,6 +14,14 @@ fn min_i(a: I, b: I) -> I { return min(a, b); }
 fn max_u(a: U, b: U) -> U { return max(a, b); }
 fn min_u(a: U, b: U) -> U { return min(a, b); }
 
+// Without the checks that a compiler would add, integers are divided only by what they can be divided by.
+fn div_f(a: F, b: F) -> F { return a / b; }
+fn div_i(a: I, b: I) -> I {
+    let undefined = (b == I(0)) | ((b == I(-1)) & (a == I(-2147483647 - 1)));
+    return select(a / select(b, I(1), undefined), a, undefined);
+}
+fn div_u(a: U, b: U) -> U { return select(a / max(b, U(1u)), a, b == U(0u)); }
+
 // Truth of a number: NaN is not zero.
 fn truth_f(x: F) -> B { return (bitcast<U>(x) & U(0x7fffffffu)) != U(0u); }
 fn truth_i(x: I) -> B { return x != I(0); }
@@ -25,6 +33,34 @@ fn sign_(x: F) -> F { return select(sign(x), x, is_nan(x)); }
 fn log1p_(x: F) -> F {
     let series = x * (F(1.0) - x * (F(0.5) - x * (F(0.33333334) - x * F(0.25))));
     return select(log(F(1.0) + x), series, abs(x) < F(0.01));
+}
+
+// Sine and cosine, which WGSL lets be off by 2^-11: the rest past a multiple of half a pi, in three parts, then Cephes's
+// polynomials. Far out, where an f32 has no such rest, the device's own.
+struct Turn { rest: F, quarter: I }
+fn turn_of(x: F) -> Turn {
+    let k = round(clamp(x, F(-9000.0), F(9000.0)) * F(0.63661977));
+    return Turn(((x - k * F(1.5703125)) - k * F(4.837512969970703e-4)) - k * F(7.549789954891882e-8), I(k));
+}
+fn sine_of(r: F) -> F {
+    let s = r * r;
+    return r + r * s * (F(-0.16666655) + s * (F(0.008332161) - s * F(0.00019515296)));
+}
+fn cosine_of(r: F) -> F {
+    let s = r * r;
+    return F(1.0) - F(0.5) * s + s * s * (F(0.041666646) + s * (F(-0.0013887316) + s * F(0.000024433157)));
+}
+fn sin_(x: F) -> F {
+    let t = turn_of(x);
+    let y = select(sine_of(t.rest), cosine_of(t.rest), (t.quarter & I(1)) == I(1));
+    let near = select(y, -y, (t.quarter & I(2)) == I(2));
+    return select(select(near, sin(x), abs(x) > F(8192.0)), x, is_nan(x));
+}
+fn cos_(x: F) -> F {
+    let t = turn_of(x);
+    let y = select(cosine_of(t.rest), sine_of(t.rest), (t.quarter & I(1)) == I(1));
+    let near = select(y, -y, ((t.quarter + I(1)) & I(2)) == I(2));
+    return select(select(near, cos(x), abs(x) > F(8192.0)), x, is_nan(x));
 }
 
 fn tanh_(x: F) -> F {
@@ -80,8 +116,8 @@ fn random_(position: U, stream: U, step: U, seed_low: U, seed_high: U) -> U {
     return select(select(select(c3, c2, lane == U(2u)), c1, lane == U(1u)), c0, lane == U(0u));
 }
 
-// a / n, for a below 2^31 and n from 1 to 2^29, without the division of integers that software adapters do lane by lane: an estimate that
-// is off by less than 2^12 / n + 1, then one of what is left.
+// a / n, for a below 2^31 and n from 1 to 2^29, without the division of integers that software adapters do lane by lane: an
+// estimate that is off by less than 2^12 / n + 1, then one of what is left.
 fn quotient(a: u32, n: u32) -> u32 {
     let inverse = 1.0 / f32(n);
     let estimate = u32(f32(a) * inverse);

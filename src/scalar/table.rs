@@ -66,7 +66,7 @@ functions! {
     /// `a * b`
     Mul "mul" 2 Sig::Number, "$0 * $1", number2!(mul), |g, x, _| vec![Some(g * x[1]), Some(g * x[0])];
     /// `a / b`; integers round towards zero, and give `a` where `b` is 0, as WGSL does
-    Div "div" 2 Sig::Number, "$0 / $1", number2!(div), |g, x, y| vec![Some(g / x[1]), Some(&-&(g * y) / x[1])];
+    Div "div" 2 Sig::Number, "div_$t($0, $1)", number2!(div), |g, x, y| vec![Some(g / x[1]), Some(&-&(g * y) / x[1])];
     /// The larger; NaN where either is, and then both get the gradient
     Max "maximum" 2 Sig::Number, "max_$t($0, $1)", number2!(max), |g, x, _| {
         let half = g * &Expr::lit(0.5);
@@ -96,9 +96,9 @@ functions! {
     Rsqrt "rsqrt" 1 Sig::Float, "inverseSqrt($0)", float1!(|x| 1.0 / x.sqrt()),
         |g, x, y| vec![Some(&(&(g * &Expr::lit(-0.5)) * y) / x[0])];
     /// Sine, of radians
-    Sin "sin" 1 Sig::Float, "sin($0)", float1!(f32::sin), |g, x, _| vec![Some(g * &x[0].cos())];
+    Sin "sin" 1 Sig::Float, "sin_($0)", float1!(f32::sin), |g, x, _| vec![Some(g * &x[0].cos())];
     /// Cosine, of radians
-    Cos "cos" 1 Sig::Float, "cos($0)", float1!(f32::cos), |g, x, _| vec![Some(-&(g * &x[0].sin()))];
+    Cos "cos" 1 Sig::Float, "cos_($0)", float1!(f32::cos), |g, x, _| vec![Some(-&(g * &x[0].sin()))];
     /// Hyperbolic tangent
     Tanh "tanh" 1 Sig::Float, "tanh_($0)", float1!(elementary::tanh), |g, _, y| vec![Some(g * &(&Expr::lit(1.0) - &(y * y)))];
     /// `1 / (1 + e^-x)`

@@ -25,6 +25,8 @@ const UNARY: &[Unary] = &[
     ("square", |x| x.square(), -3.0, 3.0, &[]),
     ("sin", |x| x.sin(), -3.0, 3.0, &[]),
     ("cos", |x| x.cos(), -3.0, 3.0, &[]),
+    ("sin, several turns", |x| x.sin(), -40.0, 40.0, &[]),
+    ("cos, several turns", |x| x.cos(), -40.0, 40.0, &[]),
     ("tanh", |x| x.tanh(), -3.0, 3.0, &[]),
     ("sigmoid", |x| x.sigmoid(), -3.0, 3.0, &[]),
     ("erf", |x| x.erf(), -2.0, 2.0, &[]),

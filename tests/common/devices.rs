@@ -19,9 +19,11 @@ pub fn cpu() -> Pass {
     of("cpu", DeviceKind::Cpu)
 }
 
-/// The GPU with all it can do.
+/// The GPU with all it can do, without the shader compiler's checks, as in a release build.
 pub fn gpu() -> Pass {
-    of("gpu", DeviceKind::Gpu)
+    let mut pass = of("gpu", DeviceKind::Gpu);
+    pass.options.checked = Some(false);
+    pass
 }
 
 /// The GPU, steps compared with the CPU's.
