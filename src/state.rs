@@ -3,10 +3,13 @@
 //! Each kind lies in flat segments below the binding limit, every state at a multiple of 256 bytes, so that an update
 //! of all parameters is one pass over a segment.
 
+mod freezing;
 mod held;
+mod slots;
 mod tree;
 
 pub use held::Held;
+pub(crate) use slots::{SlotInit, span};
 
 use crate::array::Array;
 use crate::dtype::DType;
@@ -101,15 +104,6 @@ struct Store {
     held: usize,
     /// How many arrays of data a session was asked to hold.
     data: usize,
-}
-
-/// What the slots of an optimizer start with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum SlotInit {
-    /// Every element this.
-    Fill(f32),
-    /// The values of the parameters.
-    Copy,
 }
 
 /// The parameters of a model and all other state, by path. A clone is the same store; [`Params::at`] goes to a layer.
@@ -315,107 +309,6 @@ impl Params {
         Param { path, shape }
     }
 
-    /// The slot `slot` of an optimizer for consecutive parameters, laid out as they are.
-    pub(crate) fn slots(&self, slot: &str, of: &[State], init: SlotInit) -> StateRange {
-        let mut store = self.lock();
-        let path = |s: &State| -> Arc<str> { format!("{slot}/{}", s.path).into() };
-        let base = of.first().map_or(0, |s| s.range.offset);
-        let known: Vec<Option<StateRange>> = of
-            .iter()
-            .map(|s| store.by_path.get(&path(s)).map(|&i| store.states[i].range))
-            .collect();
-        if let Some(&Some(first)) = known.first() {
-            let in_order = of.iter().zip(&known).all(|(s, at)| {
-                at.is_some_and(|at| {
-                    at.segment == first.segment
-                        && at.offset - first.offset.min(at.offset) == s.range.offset - base
-                })
-            });
-            store.misplaced |= !in_order;
-            return StateRange {
-                len: span(of),
-                ..first
-            };
-        }
-        let range = store.allocate(StateKind::Optimizer, slot, span(of));
-        if known.iter().any(Option::is_some) {
-            // All are placed anew and the trace is repeated: until then, any range will do.
-            store.misplaced = true;
-            return range;
-        }
-        for s in of {
-            let path = path(s);
-            let carried = store.carried.remove(&path);
-            let copied = init == SlotInit::Copy && carried.is_none();
-            let fill = match init {
-                SlotInit::Fill(value) => value,
-                SlotInit::Copy => 0.0,
-            };
-            let zeros = || Arc::new(Array::full(s.shape.clone(), fill));
-            let at = StateRange {
-                segment: range.segment,
-                offset: range.offset + s.range.offset - base,
-                len: s.range.len,
-            };
-            store.insert(State {
-                path,
-                range: at,
-                init: carried.unwrap_or_else(zeros),
-                starts_as: copied.then(|| s.path.clone()),
-                kind: StateKind::Optimizer,
-                trainable: false,
-                ..s.clone()
-            });
-        }
-        range
-    }
-
-    /// Whether the slots of optimizers must be placed anew: the trainable parameters are others than when they were.
-    pub(crate) fn misplaced(&self) -> bool {
-        self.lock().misplaced
-    }
-
-    /// Forget where the slots of optimizers lie and keep `values` of them, until their parameters are trained again.
-    pub(crate) fn lift_slots(&self, values: Vec<(Arc<str>, Array)>) {
-        let mut store = self.lock();
-        let values = values.into_iter().map(|(path, v)| (path, Arc::new(v)));
-        store.carried.extend(values);
-        store.states.retain(|s| s.kind != StateKind::Optimizer);
-        let paths = store.states.iter().enumerate();
-        store.by_path = paths.map(|(i, s)| (s.path.clone(), i)).collect();
-        for s in &mut store.segments {
-            if s.kind == StateKind::Optimizer {
-                s.len = 0;
-            }
-        }
-        store.misplaced = false;
-    }
-
-    /// Values of slots that wait for their parameters to be trained again, by path.
-    pub(crate) fn waiting_slots(&self) -> Vec<(Arc<str>, Arc<Array>)> {
-        let store = self.lock();
-        let waiting = store.carried.iter();
-        let mut all: Vec<_> = waiting.map(|(p, v)| (p.clone(), v.clone())).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
-    }
-
-    /// Have `values` of slots wait for their parameters, and no others.
-    pub(crate) fn wait_slots(&self, values: Vec<(Arc<str>, Array)>) {
-        let values = values.into_iter().map(|(path, v)| (path, Arc::new(v)));
-        self.lock().carried = values.collect();
-    }
-
-    /// The shape of the slot at `path` (`SLOT/PARAMETER`) of a frozen parameter, if an optimizer keeps such slots.
-    pub(crate) fn slot_of_frozen(&self, path: &str) -> Option<Shape> {
-        let (slot, parameter) = path.split_once('/')?;
-        let store = self.lock();
-        let kept = |s: &Segment| s.kind == StateKind::Optimizer && s.slot == slot;
-        let state = &store.states[*store.by_path.get(parameter)?];
-        let frozen = state.kind == StateKind::Parameter && !state.trainable;
-        (frozen && store.segments.iter().any(kept)).then(|| state.shape.clone())
-    }
-
     /// Every state, in the order of creation.
     pub fn all(&self) -> Vec<State> {
         self.lock().states.clone()
@@ -443,71 +336,6 @@ impl Params {
         store.states[at.unwrap_or_default()].clone()
     }
 
-    /// Whether training changes the parameters and buffers (running statistics) below this handle's path.
-    pub fn set_trainable(&self, trainable: bool) {
-        let prefix = format!("{}.", self.prefix);
-        self.mark(trainable, |path| {
-            self.prefix.is_empty() || path.starts_with(&prefix) || *path == *self.prefix
-        });
-    }
-
-    /// Keep training from changing the parameters that `pattern` stands for, as `requires_grad_(False)`, and return how
-    /// many they are. They cost no gradient, no memory of the optimizer and no backward step that only they need. Paths
-    /// are from the root: `encoder`, `*.bias`, `layers.{0,1}.*`, `re:layers\.[0-3]\.`, as [`crate::glob::matches`] reads them.
-    ///
-    /// It may be called between runs: training functions are compiled anew, what optimizers keep of the others is carried
-    /// over, and that of frozen parameters waits for [`Params::thaw`].
-    ///
-    /// # Errors
-    /// A pattern that stands for no parameter.
-    pub fn freeze(&self, pattern: &str) -> Result<usize> {
-        self.mark_matching(pattern, false)
-    }
-
-    /// Have training change the parameters that `pattern` stands for again: the opposite of [`Params::freeze`].
-    ///
-    /// # Errors
-    /// A pattern that stands for no parameter.
-    pub fn thaw(&self, pattern: &str) -> Result<usize> {
-        self.mark_matching(pattern, true)
-    }
-
-    fn mark_matching(&self, pattern: &str, trainable: bool) -> Result<usize> {
-        glob::check(pattern).map_err(Error::Argument)?;
-        match self.mark(trainable, |path| glob::matches(pattern, path)) {
-            0 => Err(Error::Argument(self.matches_nothing(pattern))),
-            n => Ok(n),
-        }
-    }
-
-    /// What to say of a pattern that stands for no parameter.
-    pub(crate) fn matches_nothing(&self, pattern: &str) -> String {
-        let store = self.lock();
-        let parameters = store.states.iter();
-        let mut paths = parameters.filter(|s| s.kind == StateKind::Parameter);
-        let some: Vec<&str> = paths.by_ref().take(4).map(|s| s.path.as_ref()).collect();
-        let more = if paths.next().is_some() { ", ..." } else { "" };
-        format!(
-            "the pattern '{pattern}' stands for no parameter: there are {}{more}",
-            some.join(", ")
-        )
-    }
-
-    /// Mark the parameters and buffers whose paths `are` those meant, and return how many are parameters.
-    fn mark(&self, trainable: bool, are: impl Fn(&str) -> bool) -> usize {
-        let mut store = self.lock();
-        let (mut count, mut changed) = (0, false);
-        let model = |k: StateKind| matches!(k, StateKind::Parameter | StateKind::Buffer);
-        let meant = store.states.iter_mut();
-        for s in meant.filter(|s| model(s.kind) && are(&s.path)) {
-            count += usize::from(s.kind == StateKind::Parameter);
-            changed |= s.trainable != trainable;
-            s.trainable = trainable;
-        }
-        store.misplaced |= changed;
-        count
-    }
-
     /// The segments so far.
     pub fn segments(&self) -> Vec<Segment> {
         self.lock().segments.clone()
@@ -532,16 +360,6 @@ impl Params {
 
     fn lock(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Elements from the first of consecutive states to where a next one would begin.
-pub(crate) fn span(of: &[State]) -> usize {
-    match (of.first(), of.last()) {
-        (Some(a), Some(b)) => {
-            (b.range.offset + b.range.len).next_multiple_of(ALIGN) - a.range.offset
-        }
-        _ => 0,
     }
 }
 
