@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release --example cnn` trains on the 10,000 digits of MNIST's test file, which are part of this
 //! repository (CC BY-SA 3.0): 8,000 to train, 2,000 held out. `--data DIR` takes MNIST's four files, gzipped or not.
-//! It reaches 97.3, 97.2 and 95.0 % after three epochs (seeds 0, 1, 2; PyTorch 96.3 to 97.2 %), in 4 seconds of one core.
+//! It reaches 97.3, 97.2 and 95.0 % after three epochs (seeds 0, 1, 2; PyTorch 96.3 to 97.2 %), in 4 seconds of one core;
+//! on all 60,000 digits 98.6 to 98.7 % (PyTorch 98.75 %), in half of PyTorch's time.
 
 mod common;
 

@@ -3,7 +3,7 @@
 //! `cargo run --release --example fine_tune` first trains a LeNet on the digits 0 to 4 of MNIST's test file, writes it to a
 //! file and reads that into a second network, which learns from 200 of the digits 5 to 9; `--model FILE` reads another
 //! trained LeNet, say `runs/cnn/model.safetensors`, `--data DIR` takes MNIST's four files.
-//! It reaches 93 to 96 % on 5 to 9 (seeds 0 and 1).
+//! It reaches 93.2, 95.8 and 92.5 % on 5 to 9 (seeds 0, 1, 2).
 
 mod common;
 

@@ -5,7 +5,8 @@
 //! <https://ai.stanford.edu/~amaas/data/sentiment/> and name the folder with `train` and `test` (without `train/unsup`) in
 //! `--data DIR`. Reviews are cut by the vocabulary of bert-base-cased, at 128 pieces, and padded to a multiple of 8, so that at
 //! most 16 lengths are compiled.
-//! The best of three evaluations is 68.3, 67.8 and 66.9 % (seeds 0, 1, 2; PyTorch 67 %), in 25 seconds of one core.
+//! The best of three evaluations is 68.3, 67.8 and 66.9 % (seeds 0, 1, 2; PyTorch 67 %), in 25 seconds of one core; on
+//! IMDB it is 71.1, 70.7 and 69.6 % (PyTorch 70 %).
 
 mod common;
 
