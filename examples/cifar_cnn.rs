@@ -3,8 +3,8 @@
 //! CIFAR-10 may not be part of this repository: get the binary version from <https://www.cs.toronto.edu/~kriz/cifar.html>
 //! and name its folder in `--data DIR`. `cargo run --release --example cifar_cnn` alone makes pictures of stripes in ten
 //! directions: 1,000 to train, 200 held out. All files `data_batch*` in DIR are trained on.
-//! It reaches 97 % on the stripes after three epochs; of 1,000 of CIFAR-10's test pictures 53.5 and 51.3 % after ten epochs over
-//! 4,000 (seeds 0 and 1; PyTorch without flips and moves 49 %).
+//! It reaches 97 % on the stripes after three epochs; of 1,000 of CIFAR-10's test pictures 53.5, 51.3 and 52.2 % after ten epochs
+//! over 4,000 (seeds 0, 1, 2; PyTorch without flips and moves 49 %).
 
 mod common;
 
