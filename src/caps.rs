@@ -23,6 +23,8 @@ pub struct Caps {
     pub subgroup: u32,
     /// Turns that the loops of one thread may take in all: lavapipe ends a thread after 65,535.
     pub iterations: usize,
+    /// Whether kernels may use 64-bit integers.
+    pub int64: bool,
     /// Whether kernels may use 16-bit floats.
     pub f16: bool,
     /// Whether barriers are dear and memory is cached: lavapipe, SwiftShader.
@@ -42,6 +44,7 @@ impl Default for Caps {
             workgroup_bytes: 16 << 10,
             subgroup: 0,
             iterations: 1 << 20,
+            int64: false,
             f16: false,
             software: false,
         }
@@ -79,6 +82,15 @@ impl Caps {
              (WGRAD_DEVICE=cpu) or smaller sizes",
             self.iterations
         )))
+    }
+
+    /// What kernels for software adapters load vectors by, as WGSL, and how many elements a load has: eight where the device
+    /// can and the sizes are `whole` multiples of that, else four.
+    pub fn load(&self, whole: bool) -> (&'static str, usize) {
+        match self.int64 && whole {
+            true => (include_str!("../shaders/lib/load_wide.wgsl"), 8),
+            false => (include_str!("../shaders/lib/load_narrow.wgsl"), 4),
+        }
     }
 
     /// Threads of a workgroup where each works alone.

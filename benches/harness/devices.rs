@@ -29,6 +29,7 @@ impl Choice {
         let options = DeviceOptions {
             kind: Some(kind),
             adapter: self.adapter.clone(),
+            checked: Some(false),
             ..DeviceOptions::default()
         };
         Ok(choose(&options)?.0)

@@ -1,67 +1,71 @@
-// What one step of a recurrent layer computes for a unit; CELL: 0 tanh, 1 relu, 2 LSTM (i, f, g, o), 3 GRU (r, z, n).
+// What one step of a recurrent layer computes for a unit, or a vector of them.
+// CELL: 0 tanh, 1 relu, 2 LSTM (i, f, g, o), 3 GRU (r, z, n).
 
 struct Step {
-    h: f32,
-    c: f32,
-    kept: array<f32, 5>,
+    h: F,
+    c: F,
+    kept: array<F, 5>,
 }
 
-fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + exp(-x)); }
+fn sigmoid(x: F) -> F { return F(1.0) / (F(1.0) + exp(-x)); }
 
-// x: what comes from the input, a gate each; z: from the state; h, c: the states before.
-fn cell_step(x: vec4<f32>, z: vec4<f32>, h: f32, c: f32) -> Step {
+// x: what comes from the input, by gates; z: from the state; h, c: the states before.
+fn cell_step(x: array<F, 4>, z: array<F, 4>, h: F, c: F) -> Step {
     if (CELL == 0u) {
-        return Step(tanh_(x.x + z.x), 0.0, array<f32, 5>());
+        return Step(tanh_(x[0] + z[0]), F(0.0), array<F, 5>());
     }
     if (CELL == 1u) {
-        return Step(max_f(x.x + z.x, 0.0), 0.0, array<f32, 5>());
+        return Step(max_f(x[0] + z[0], F(0.0)), F(0.0), array<F, 5>());
     }
     if (CELL == 2u) {
-        let a = x + z;
-        let i = sigmoid(a.x);
-        let f = sigmoid(a.y);
-        let g = tanh_(a.z);
-        let o = sigmoid(a.w);
+        let i = sigmoid(x[0] + z[0]);
+        let f = sigmoid(x[1] + z[1]);
+        let g = tanh_(x[2] + z[2]);
+        let o = sigmoid(x[3] + z[3]);
         let next = f * c + i * g;
-        return Step(o * tanh_(next), next, array<f32, 5>(i, f, g, o, next));
+        return Step(o * tanh_(next), next, array<F, 5>(i, f, g, o, next));
     }
-    let r = sigmoid(x.x + z.x);
-    let u = sigmoid(x.y + z.y);
-    let n = tanh_(x.z + r * z.z);
-    return Step(n + u * (h - n), 0.0, array<f32, 5>(r, u, n, z.z, h));
+    let r = sigmoid(x[0] + z[0]);
+    let u = sigmoid(x[1] + z[1]);
+    let n = tanh_(x[2] + r * z[2]);
+    return Step(n + u * (h - n), F(0.0), array<F, 5>(r, u, n, z[2], h));
 }
 
 struct StepGrad {
-    x: vec4<f32>, // of what comes from the input
-    z: vec4<f32>, // of what comes from the state
-    h: f32,       // of the states before, but for what comes through z
-    c: f32,
+    x: array<F, 4>, // of what comes from the input
+    z: array<F, 4>, // of what comes from the state
+    h: F, // of the states before, but for what comes through z
+    c: F,
+}
+
+fn one_gate(d: F) -> StepGrad {
+    let all = array<F, 4>(d, F(0.0), F(0.0), F(0.0));
+    return StepGrad(all, all, F(0.0), F(0.0));
 }
 
 // kept: what cell_step kept, or the hidden state of an RNN; c: the state before; dh, dc: gradients of the new states.
-fn cell_grad(kept: array<f32, 5>, c: f32, dh: f32, dc: f32) -> StepGrad {
+fn cell_grad(kept: array<F, 5>, c: F, dh: F, dc: F) -> StepGrad {
     let a = kept[0];
+    let one = F(1.0);
     if (CELL == 0u) {
-        let d = vec4<f32>(dh * (1.0 - a * a));
-        return StepGrad(d, d, 0.0, 0.0);
+        return one_gate(dh * (one - a * a));
     }
     if (CELL == 1u) {
-        let d = vec4<f32>(select(dh, 0.0, a <= 0.0));
-        return StepGrad(d, d, 0.0, 0.0);
+        return one_gate(select(dh, F(0.0), a <= F(0.0)));
     }
     if (CELL == 2u) {
         let f = kept[1];
         let g = kept[2];
         let o = kept[3];
         let t = tanh_(kept[4]);
-        let s = dc + dh * o * (1.0 - t * t);
-        let d = vec4<f32>(s * g * a * (1.0 - a), s * c * f * (1.0 - f), s * a * (1.0 - g * g), dh * t * o * (1.0 - o));
-        return StepGrad(d, d, 0.0, s * f);
+        let s = dc + dh * o * (one - t * t);
+        let d = array<F, 4>(s * g * a * (one - a), s * c * f * (one - f), s * a * (one - g * g), dh * t * o * (one - o));
+        return StepGrad(d, d, F(0.0), s * f);
     }
     let u = kept[1];
     let n = kept[2];
-    let dn = dh * (1.0 - u) * (1.0 - n * n);
-    let du = dh * (kept[4] - n) * u * (1.0 - u);
-    let dr = dn * kept[3] * a * (1.0 - a);
-    return StepGrad(vec4<f32>(dr, du, dn, 0.0), vec4<f32>(dr, du, dn * a, 0.0), dh * u, 0.0);
+    let dn = dh * (one - u) * (one - n * n);
+    let du = dh * (kept[4] - n) * u * (one - u);
+    let dr = dn * kept[3] * a * (one - a);
+    return StepGrad(array<F, 4>(dr, du, dn, F(0.0)), array<F, 4>(dr, du, dn * a, F(0.0)), dh * u, F(0.0));
 }

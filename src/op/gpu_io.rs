@@ -157,9 +157,10 @@ impl GpuIo<'_> {
         Some(d)
     }
 
-    /// `dispatch` with the functions of `scalar.wgsl` on scalars, for shaders that store their results themselves.
-    pub fn with_library(&self, mut dispatch: Dispatch) -> Dispatch {
-        dispatch.generated.push_str(&aliases(1, DType::F32));
+    /// `dispatch` with the functions of `scalar.wgsl` on scalars (`width` 1) or vectors of four, for shaders that store
+    /// their results themselves.
+    pub fn with_library(&self, mut dispatch: Dispatch, width: usize) -> Dispatch {
+        dispatch.generated.push_str(&aliases(width, DType::F32));
         dispatch.generated.push_str(SCALAR_LIB);
         dispatch
     }

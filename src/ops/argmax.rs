@@ -73,7 +73,7 @@ impl OpDef for Argmax {
             .read(Buf::Input(0))
             .write(Buf::Output(0))
             .words([if self.min { 0x8000_0000 } else { 0 }]);
-        Ok(io.with_library(d).into())
+        Ok(io.with_library(d, 1).into())
     }
 }
 

@@ -117,20 +117,34 @@ impl Matmul {
             split: 1,
             turn: 1,
         }];
-        let fours = s.k.is_multiple_of(4)
-            && s.n.is_multiple_of(4)
-            && (!self.transpose_a || s.m.is_multiple_of(4));
-        if caps.software && caps.subgroup == 8 && fours {
+        let whole = |width: usize| {
+            s.k.is_multiple_of(width)
+                && s.n.is_multiple_of(width)
+                && (!self.transpose_a || s.m.is_multiple_of(width))
+        };
+        if caps.software && caps.subgroup == 8 && whole(4) {
+            let (load, width) = caps.load(whole(8));
+            // Tall tiles load less and take longer to compile: for products that are worth it.
+            let work: u64 = [s.batch, s.m, s.k, s.n].map(|d| d as u64).iter().product();
+            let rows = match work {
+                _ if s.m <= 8 => 8,
+                ..1_000_000 => 8,
+                1_000_000..30_000_000 => 16,
+                _ => 32,
+            };
             let source = include_str!("../../shaders/matmul_subgroup.wgsl");
+            let mut launch = launch("matmul_subgroup", source)
+                .constant("TRANSPOSE_A", u32::from(self.transpose_a))
+                .constant("TRANSPOSE_B", u32::from(self.transpose_b));
+            let lanes = include_str!("../../shaders/lib/from_lanes.wgsl");
+            launch.generated = format!("const ROWS = {rows}u;\n{load}{lanes}");
             forms.push(Form {
-                launch: launch("matmul_subgroup", source)
-                    .constant("TRANSPOSE_A", u32::from(self.transpose_a))
-                    .constant("TRANSPOSE_B", u32::from(self.transpose_b)),
-                tile: (16, 32),
+                launch,
+                tile: (rows, 8 * width),
                 tiles: 1,
                 width: 4,
                 split: 1,
-                turn: 4,
+                turn: width,
             });
         }
         if !caps.software && caps.threads >= 256 && s.m * s.n >= 1024 {

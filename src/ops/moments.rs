@@ -235,7 +235,7 @@ impl OpDef for Moments {
             .sizes([usize::from(self.centred), 0, 0])
             .read(Buf::Input(0))
             .write(Buf::Scratch(0));
-        let mut first = io.with_library(first);
+        let mut first = io.with_library(first, 1);
         first
             .generated
             .push_str(include_str!("../../shaders/lib/moments.wgsl"));

@@ -15,6 +15,7 @@ const SIZES: &[[usize; 3]] = &[
     [9, 3, 65],
     [2, 2, 130],
     [18, 3, 20],
+    [34, 2, 36],
 ];
 
 /// Weights are small enough that gradients neither vanish nor explode.

@@ -25,9 +25,12 @@ fn plan(case: &Case, caps: &Caps) -> Result<Plan, wgrad::Error> {
 fn check(d: &Dispatch, caps: &Caps) -> Result<(), String> {
     let text = d.wgsl();
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| e.emit_to_string(&text))?;
-    Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
-        .validate(&module)
-        .map_err(|e| e.emit_to_string(&text))?;
+    Validator::new(
+        ValidationFlags::all(),
+        Capabilities::SUBGROUP | Capabilities::SHADER_INT64,
+    )
+    .validate(&module)
+    .map_err(|e| e.emit_to_string(&text))?;
     bindings(&module, d)?;
     for (name, _) in &d.overrides {
         if !module
@@ -148,9 +151,13 @@ fn launches_fit_their_shaders() {
         subgroup: 8,
         ..software.clone()
     };
+    let wide = Caps {
+        int64: true,
+        ..subgroups.clone()
+    };
     let mut seen = HashSet::new();
     let mut stems = HashSet::new();
-    for caps in [Caps::default(), software, subgroups] {
+    for caps in [Caps::default(), software, subgroups, wide] {
         for case in table() {
             let plan = match plan(&case, &caps) {
                 Ok(plan) => plan,

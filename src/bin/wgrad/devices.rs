@@ -69,6 +69,10 @@ fn limits(caps: &Caps) -> String {
         ),
         ("workgroups", format!("{} a dimension", caps.workgroups)),
         ("subgroups", subgroup),
+        (
+            "64-bit integers",
+            if caps.int64 { "yes" } else { "no" }.to_owned(),
+        ),
         ("kernels", kernels.to_owned()),
     ];
     let lines = rows.map(|(name, value)| format!("  {name:<16}{value}\n"));

@@ -73,8 +73,10 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
         return Err(Error::Adapter(format!("{asked}: {there}")));
     };
     let info = adapter.get_info();
-    let optional =
-        wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
+    let optional = wgpu::Features::SUBGROUP
+        | wgpu::Features::SHADER_INT64
+        | wgpu::Features::PIPELINE_CACHE
+        | wgpu::Features::TIMESTAMP_QUERY;
     let plain = options.default_limits;
     let features = if plain {
         wgpu::Features::empty()
@@ -118,6 +120,7 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
         } else {
             1 << 20
         },
+        int64: features.contains(wgpu::Features::SHADER_INT64),
         f16: false,
         software: options
             .software_kernels

@@ -126,14 +126,14 @@ fn make(
         source: wgpu::ShaderSource::Wgsl(text.into()),
     };
     let checked = pipelines.checked;
-    let module = if checked {
-        device.create_shader_module(descriptor)
-    } else {
-        // SAFETY: kernels index within their bindings and their loops end, which the parity tests run with checks on.
-        unsafe {
-            device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-        }
+    let mut checks = match checked {
+        true => wgpu::ShaderRuntimeChecks::checked(),
+        false => wgpu::ShaderRuntimeChecks::unchecked(),
     };
+    // Counted loops are not unrolled, and an array that a loop indexes is then no registers.
+    checks.force_loop_bounding = false;
+    // SAFETY: the loops of kernels end; they index within their bindings, which the parity tests run with checks on.
+    let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
     let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
         label: None,
         bind_group_layouts: &[Some(layout)],

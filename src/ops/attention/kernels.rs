@@ -126,7 +126,7 @@ impl<'a> Launch<'a> {
         d.generated = self.text(written, team, tile);
         d = written.iter().fold(d, |d, w| d.write(w.0));
         d = (0..self.reads()).fold(d, |d, i| d.read(Buf::Input(i)));
-        let d = io.with_library(d);
+        let d = io.with_library(d, 1);
         let mut dispatches = Vec::new();
         for first in (0..turns.max(1)).step_by(part) {
             let last = (first + part).min(turns);
