@@ -64,7 +64,7 @@ impl DataLoaderOptions {
         }
         if batch_size > n {
             return Err(Error::argument(format!(
-                "a DataLoader with batch_size {batch_size} of {n} samples"
+                "a DataLoader with batch_size {batch_size} of {n} samples: takes 1 to {n}"
             )));
         }
         Ok(())

@@ -31,7 +31,7 @@ fn sizes_that_do_not_fit_are_refused_before_anything_is_written() {
     };
     assert_eq!(
         fit(&|a| a.train_batch_size = 21),
-        "a DataLoader with batch_size 21 of 20 samples"
+        "a DataLoader with batch_size 21 of 20 samples: takes 1 to 20"
     );
     assert_eq!(
         fit(&|a| (a.train_batch_size, a.warmup_steps) = (20, 1.0)),

@@ -76,7 +76,7 @@ fn splits_that_cannot_be_are_refused() {
     }
     assert_eq!(
         refused(0.95),
-        "a DataLoader with batch_size 32 of 20 samples"
+        "a DataLoader with batch_size 32 of 20 samples: takes 1 to 20"
     );
     let of = |n: usize, split: ValidationSplit| {
         let small = small_of(0, n);

@@ -59,7 +59,10 @@ fn refuses_sizes_without_a_batch() {
         error(3, 0),
         "a DataLoader with batch_size 0: takes 1 or more"
     );
-    assert_eq!(error(3, 4), "a DataLoader with batch_size 4 of 3 samples");
+    assert_eq!(
+        error(3, 4),
+        "a DataLoader with batch_size 4 of 3 samples: takes 1 to 3"
+    );
     let still = DataLoaderOptions {
         prefetch_factor: 0,
         ..options(1)
@@ -162,7 +165,7 @@ fn a_sampler_makes_the_order() {
     );
     assert_eq!(
         error(options(2), &[0]),
-        "a DataLoader with batch_size 2 of 1 samples"
+        "a DataLoader with batch_size 2 of 1 samples: takes 1 to 1"
     );
 }
 
