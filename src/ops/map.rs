@@ -6,6 +6,7 @@ use crate::error::{Error, Result, Site};
 use crate::graph::TensorType;
 use crate::kernel::{Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, Kind, OpDef};
+use crate::ops::operand::Operand;
 use crate::scalar::{Expr, GeluApprox};
 use crate::shape::Shape;
 use crate::tensor::{Tensor, Vjp};
@@ -199,12 +200,13 @@ unary! {
 
 macro_rules! binary {
     ($($(#[$doc:meta])* $name:ident $method:ident;)*) => {
-        /// Elementwise functions of two tensors, broadcast as in PyTorch.
+        /// Elementwise functions of two tensors, broadcast as in PyTorch, or of a tensor and a number.
         impl Tensor {
             $($(#[$doc])*
             #[track_caller]
-            pub fn $name(&self, other: &Tensor) -> Tensor {
-                self.numbers(stringify!($name), other, |a, b| a.$method(b), Site::here())
+            pub fn $name(&self, other: impl Operand) -> Tensor {
+                let other = other.beside(self);
+                self.numbers(stringify!($name), &other, |a, b| a.$method(b), Site::here())
             })*
         }
     };
@@ -273,8 +275,9 @@ impl Tensor {
 
     /// `a != b`, bool
     #[track_caller]
-    pub fn ne(&self, other: &Tensor) -> Tensor {
-        self.numbers("ne", other, |a, b| a.equals(b).not(), Site::here())
+    pub fn ne(&self, other: impl Operand) -> Tensor {
+        let other = other.beside(self);
+        self.numbers("ne", &other, |a, b| a.equals(b).not(), Site::here())
     }
 
     /// `-x`

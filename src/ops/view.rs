@@ -367,24 +367,4 @@ impl Tensor {
                 None => x.trace().poison(),
             })
     }
-
-    /// `chunks` pieces of dimension `dim`, the last one smaller where they do not divide it.
-    #[track_caller]
-    pub fn chunk(&self, chunks: usize, dim: isize) -> Vec<Tensor> {
-        let site = Site::here();
-        let Some(d) = self.dim("chunk", dim, site) else {
-            return Vec::new();
-        };
-        if chunks == 0 {
-            self.trace()
-                .misuse("chunk", "takes at least 1 chunk, 0 came", site);
-            return Vec::new();
-        }
-        let n = self.shape()[d];
-        let size = n.div_ceil(chunks).max(1);
-        (0..n)
-            .step_by(size)
-            .map(|start| self.narrow(d as isize, start, size.min(n - start)))
-            .collect()
-    }
 }

@@ -2,6 +2,16 @@
 
 use super::{Case, Input};
 
+/// Equations and shapes of the operands.
+const SUMS: &[(&str, &[&[usize]])] = &[
+    ("ij->ji", &[&[3, 5]]),
+    ("ij,jk", &[&[3, 4], &[4, 5]]),
+    ("bhqd,bhkd->bhqk", &[&[2, 3, 5, 4], &[2, 3, 6, 4]]),
+    ("bi,bj->bij", &[&[3, 4], &[3, 5]]),
+    ("i,ij,jk->k", &[&[4], &[4, 3], &[3, 5]]),
+    ("abc,cd->", &[&[2, 3, 4], &[4, 2]]),
+];
+
 /// Shapes of both operands.
 const SHAPES: &[(&[usize], &[usize])] = &[
     (&[1, 1], &[1, 1]),
@@ -30,10 +40,17 @@ pub fn cases(all: &mut Vec<Case>) {
         let inputs = vec![Input::new(a), Input::new(b)];
         all.push(Case::new("matmul", inputs, |x| x[0].matmul(&x[1])));
     }
+    // As many products as make adapters choose taller tiles.
+    for (m, k, n) in [(100, 108, 100), (104, 96, 136), (328, 312, 336)] {
+        let inputs = vec![Input::new(&[m, k]), Input::new(&[k, n])];
+        let case = Case::new("matmul", inputs, |x| x[0].matmul(&x[1]).mul_scalar(0.1));
+        all.push(case.rough());
+    }
     for (a, b) in [
         (&[19, 33][..], &[27, 33][..]),
         (&[5, 4], &[3, 4]),
         (&[18, 36], &[68, 36]),
+        (&[18, 24], &[72, 24]),
         (&[2, 5, 4], &[2, 3, 4]),
     ] {
         let inputs = vec![Input::new(a), Input::new(b)];
@@ -45,6 +62,7 @@ pub fn cases(all: &mut Vec<Case>) {
         (&[33, 19][..], &[33, 27][..]),
         (&[4, 5], &[4, 3]),
         (&[36, 20], &[36, 68]),
+        (&[24, 40], &[24, 72]),
         (&[2, 4, 5], &[2, 4, 3]),
     ] {
         let inputs = vec![Input::new(a), Input::new(b)];
@@ -60,6 +78,12 @@ pub fn cases(all: &mut Vec<Case>) {
         ];
         all.push(Case::new("matmul + bias + tanh", inputs, |x| {
             (&x[0].matmul(&x[1].t()) + &x[2]).mul_scalar(0.1).tanh()
+        }));
+    }
+    for &(equation, shapes) in SUMS {
+        let inputs = shapes.iter().map(|s| Input::new(s)).collect();
+        all.push(Case::new("einsum", inputs, move |x| {
+            wgrad::Tensor::einsum(equation, &x.iter().collect::<Vec<_>>())
         }));
     }
 }

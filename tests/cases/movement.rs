@@ -28,6 +28,14 @@ const MOVES: &[Move] = &[
     ("slice, step 3", &[3, 9], |x| x.slice(1, -7, -1, 3)),
     ("flip", &[2, 5, 3], |x| x.flip(&[1])),
     ("flip", &[4, 3], |x| x.flip(&[0, -1])),
+    ("repeat", &[3, 4], |x| x.repeat(&[2, 1, 3])),
+    ("repeat, nothing", &[3, 4], |x| x.repeat(&[2, 0])),
+    ("repeat_interleave", &[3, 2, 5], |x| {
+        x.repeat_interleave(4, -2)
+    }),
+    ("tril", &[2, 5, 7], |x| x.tril(1)),
+    ("tril", &[4, 4], |x| x.tril(-9)),
+    ("triu", &[9, 33], |x| x.triu(-2)),
     ("pad", &[2, 3, 4], |x| x.pad(&[1, 2, 0, 3], 0.5)),
     ("pad", &[4, 60], |x| x.pad(&[2, 2], 0.0)),
     ("pad", &[0, 3], |x| x.pad(&[0, 0, 1, 1], 2.0)),
@@ -63,6 +71,12 @@ pub fn cases(all: &mut Vec<Case>) {
     for (shape, chunks, dim) in [(&[2, 9][..], 3, 1), (&[7, 3], 3, 0)] {
         let x = vec![Input::new(shape)];
         all.push(Case::many("chunk", x, move |_, x| x[0].chunk(chunks, dim)));
+    }
+    for (shape, sizes, dim) in [(&[2, 9][..], &[4, 0, 5][..], 1), (&[7, 3], &[1, 6], -2)] {
+        let x = vec![Input::new(shape)];
+        all.push(Case::many("split_with_sizes", x, move |_, x| {
+            x[0].split_with_sizes(sizes, dim)
+        }));
     }
     let three = vec![Input::new(&[3, 2]), Input::new(&[65]), Input::new(&[1])];
     all.push(Case::many("pack", three, |g, x| vec![g.pack(x, 64)]));

@@ -73,6 +73,58 @@ fn wordings() {
         ),
         (|_, a| a[0].narrow(1, 2, 2), &["narrow", "[2,3]"]),
         (
+            |_, a| {
+                a[0].split_with_sizes(&[1, 1], 1)
+                    .pop()
+                    .unwrap_or(a[0].clone())
+            },
+            &["split_with_sizes [1, 1] of a dimension of 3: the sizes add up to 2"],
+        ),
+        (
+            |_, a| a[0].split(0, 1).pop().unwrap_or(a[0].clone()),
+            &["split takes pieces of at least 1, 0 came"],
+        ),
+        (
+            |_, a| a[0].repeat(&[2]),
+            &["repeat [2] of f32 [2,3]: takes a number for each dimension"],
+        ),
+        (
+            |_, a| a[2].tril(0),
+            &["tril i32 [2]: takes matrices, at least 2 dimensions"],
+        ),
+        (
+            |_, a| a[2].gt(0.5),
+            &["gt i32 [2] and f32 []: the dtypes do not fit"],
+        ),
+        (
+            |_, a| Tensor::einsum("ij,jk", &[&a[0], &a[1]]),
+            &["einsum \"ij,jk\": 'j' is 3 and 4"],
+        ),
+        (
+            |_, a| Tensor::einsum("ii->i", &[&a[0]]),
+            &["einsum \"ii->i\": 'i' twice in 'ii'"],
+        ),
+        (
+            |_, a| Tensor::einsum("...i", &[&a[0]]),
+            &["einsum \"...i\": '.' in '...i': takes letters"],
+        ),
+        (
+            |_, a| Tensor::einsum("i->i", &[&a[0]]),
+            &["'i' has 1 letters, f32 [2,3] 2 dimensions"],
+        ),
+        (
+            |_, a| Tensor::einsum("ij->k", &[&a[0]]),
+            &["'k' of the result is in no tensor"],
+        ),
+        (
+            |_, a| Tensor::einsum("ij,j->i", &[&a[0]]),
+            &["names 2 tensors, 1 came"],
+        ),
+        (
+            |_, a| Tensor::einsum("i->", &[&a[2]]),
+            &["einsum", "takes f32, i32 [2] came: convert with to_f32()"],
+        ),
+        (
             |_, a| a[0].select(1, -4),
             &["select [2,3]: index -4 is out of range for dimension 1 of size 3"],
         ),

@@ -36,6 +36,7 @@ mod parts;
 mod plans;
 mod randomness;
 mod readme;
+mod rearranged;
 mod recurrent;
 mod run;
 mod schedules;

@@ -87,13 +87,13 @@ pub fn find(case: &Case) -> Option<Build> {
             let dim = case.number("dim").map_or(-1, |d| d as isize);
             unary(move |x| x.glu(dim))
         }
-        "add" => binary(Tensor::add),
-        "sub" => binary(Tensor::sub),
-        "mul" => binary(Tensor::mul),
-        "div" => binary(Tensor::div),
-        "maximum" => binary(Tensor::maximum),
-        "minimum" => binary(Tensor::minimum),
-        "pow" => binary(Tensor::pow),
+        "add" => binary(|x, y| x.add(y)),
+        "sub" => binary(|x, y| x.sub(y)),
+        "mul" => binary(|x, y| x.mul(y)),
+        "div" => binary(|x, y| x.div(y)),
+        "maximum" => binary(|x, y| x.maximum(y)),
+        "minimum" => binary(|x, y| x.minimum(y)),
+        "pow" => binary(|x, y| x.pow(y)),
         "where" => function(|x| x[0].where_(&x[1], &x[2])),
         "matmul" => binary(Tensor::matmul),
         "matmul_nt" => binary(|a, b| a.matmul(&b.t())),
