@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release --example char_rnn` learns from 200 kB, which are in the repository; `--data DIR` takes the whole
 //! `input.txt` from <https://github.com/karpathy/char-rnn>.
-//! It reaches 47 % of the held-out characters after four epochs.
+//! It reaches 47 % of the held-out characters after four epochs, and 50.7, 50.7 and 50.4 % (seeds 0, 1, 2) with the whole text, in a
+//! minute on two cores.
 
 mod common;
 

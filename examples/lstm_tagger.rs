@@ -3,7 +3,8 @@
 //! `cargo run --release --example lstm_tagger` trains on 1,000 sentences of the English Web Treebank and evaluates on the
 //! words of 200 others, all in the repository; `--data DIR` takes the whole treebank (`en_ewt-ud-train.conllu` and
 //! `en_ewt-ud-dev.conllu`, gzipped or not) from <https://github.com/UniversalDependencies/UD_English-EWT>.
-//! It reaches 87.7, 87.3 and 87.2 % (seeds 0, 1, 2) of the words of the sample's held-out sentences.
+//! It reaches 87.7, 87.3 and 87.2 % (seeds 0, 1, 2) of the words of the sample's held-out sentences, and 93.4, 93.4 and 93.3 % with
+//! the whole treebank, in 95 seconds on two cores.
 
 mod common;
 
