@@ -17,7 +17,9 @@ fn example() -> &'static Path {
         let test = std::env::current_exe().unwrap();
         let profile = test.parent().unwrap().parent().unwrap();
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--example", "cnn", "--target-dir"]);
+        // With the features of tests/run, which has built it.
+        build.args(["build", "--quiet", "--all-features", "--example", "cnn"]);
+        build.arg("--target-dir");
         build.arg(profile.parent().unwrap());
         if profile.ends_with("release") {
             build.arg("--release");

@@ -84,8 +84,9 @@ pub trait OpDef: Debug + Send + Sync + Any {
         None
     }
 
-    /// The operator that does the same with its `input`-th operand as it lies in memory, seen through `view`.
-    fn absorb(&self, input: usize, view: &Layout) -> Option<Arc<dyn OpDef>> {
+    /// The operator that does the same with its `input`-th operand as it lies in memory, seen through `view`, and the order
+    /// in which the view's dimensions lie there.
+    fn absorb(&self, input: usize, view: &Layout) -> Option<(Arc<dyn OpDef>, Vec<usize>)> {
         let _ = (input, view);
         None
     }

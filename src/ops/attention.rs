@@ -249,21 +249,25 @@ impl OpDef for Attention {
         launch.kernels(io, "attention", source, &written, (z.t, z.s))
     }
 
-    fn absorb(&self, input: usize, view: &Layout) -> Option<Arc<dyn OpDef>> {
-        absorb(self, input, view).map(|op| Arc::new(op) as Arc<dyn OpDef>)
+    fn absorb(&self, input: usize, view: &Layout) -> Option<(Arc<dyn OpDef>, Vec<usize>)> {
+        let (op, order) = absorb(self, input, view)?;
+        Some((Arc::new(op), order))
     }
 }
 
-/// `op` with its source `input` as it lies in memory, if that is `[n, heads, length, e]`.
-pub(crate) fn absorb(op: &Attention, input: usize, view: &Layout) -> Option<Attention> {
-    let mut order: Vec<usize> = (0..view.shape.rank()).collect();
-    order.sort_by_key(|&d| std::cmp::Reverse(view.strides[d]));
+/// `op` with its source `input` as it lies in memory, if that is `[n, heads, length, e]`, and the order of these dimensions.
+pub(crate) fn absorb(
+    op: &Attention,
+    input: usize,
+    view: &Layout,
+) -> Option<(Attention, Vec<usize>)> {
+    let order = vec![0, 2, 1, 3];
     let fits = input < op.sources()
         && view.offset == 0
-        && order == [0, 2, 1, 3]
+        && view.shape.rank() == 4
         && view.permute(&order).is_contiguous();
     let mut op = op.clone();
     let here = op.places.iter_mut().filter(|p| p.input == input);
     here.for_each(|p| p.heads_first = true);
-    fits.then_some(op)
+    fits.then_some((op, order))
 }

@@ -117,8 +117,8 @@ impl OpDef for AttentionGrad {
         Ok(all)
     }
 
-    fn absorb(&self, input: usize, view: &Layout) -> Option<Arc<dyn OpDef>> {
-        let of = absorb(&self.of, input, view)?;
-        Some(Arc::new(Self { of }))
+    fn absorb(&self, input: usize, view: &Layout) -> Option<(Arc<dyn OpDef>, Vec<usize>)> {
+        let (of, order) = absorb(&self.of, input, view)?;
+        Some((Arc::new(Self { of }), order))
     }
 }

@@ -311,7 +311,7 @@ impl OpDef for Matmul {
         true
     }
 
-    fn absorb(&self, input: usize, view: &Layout) -> Option<Arc<dyn OpDef>> {
+    fn absorb(&self, input: usize, view: &Layout) -> Option<(Arc<dyn OpDef>, Vec<usize>)> {
         let rank = view.shape.rank();
         if rank < 2 || view.offset != 0 {
             return None;
@@ -324,7 +324,7 @@ impl OpDef for Matmul {
         };
         view.permute(&order)
             .is_contiguous()
-            .then(|| Arc::new(flip) as Arc<dyn OpDef>)
+            .then(|| (Arc::new(flip) as Arc<dyn OpDef>, order))
     }
 }
 

@@ -185,13 +185,10 @@ impl Lower<'_> {
                 for (k, o) in inputs.into_iter().enumerate() {
                     operands.push(if self.is_plain(&o) {
                         o
-                    } else if let Some(absorbed) =
+                    } else if let Some((absorbed, order)) =
                         op.absorb(k, &o.layout).filter(|_| self.starts_aligned(&o))
                     {
                         op = absorbed;
-                        // The memory as it lies: the view's dimensions in the order of their strides.
-                        let mut order: Vec<usize> = (0..o.layout.shape.rank()).collect();
-                        order.sort_by_key(|&d| std::cmp::Reverse(o.layout.strides[d]));
                         self.through(o, Arc::new(View::Permute(order)))
                     } else {
                         self.copied(o)
