@@ -42,7 +42,7 @@ pub struct DeviceOptions {
     pub default_limits: bool,
     /// Workgroups along one dimension, lowered for tests.
     pub max_workgroups: Option<u32>,
-    /// Keep the runtime checks of shaders; by default only in builds with debug assertions.
+    /// Keep the runtime checks of shaders, but for those that end loops; by default only in builds with debug assertions.
     pub checked: Option<bool>,
     /// Take the kernels meant for software adapters, or not; by default as the adapter is.
     pub software_kernels: Option<bool>,

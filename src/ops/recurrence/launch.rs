@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::GpuIo;
 
-/// Sequences that one thread handles.
-const ROWS: usize = 4;
+/// Sequences of a tile, which one thread handles.
+const TILE: usize = 4;
 
 /// Weights that a workgroup may read again at each step: as many as a second-level cache has room for.
 const WEIGHTS: usize = 1 << 18;
@@ -69,7 +69,7 @@ impl Launch {
             parts: 1,
         };
         let lanes = order.lanes;
-        let tiles = n.div_ceil(ROWS);
+        let tiles = n.div_ceil(TILE);
         let threads = match form {
             Form::Team => lanes.next_multiple_of(32).min(caps.threads as usize),
             Form::Subgroup { .. } => 8,
