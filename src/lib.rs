@@ -42,7 +42,7 @@ pub use error::{Error, Result};
 pub use graph::TensorType;
 pub use session::{Function, Mode, Session, eval};
 pub use shape::Shape;
-pub use state::{Held, Params};
+pub use state::{Held, Param, Params};
 pub use tensor::{Tensor, Trace};
 
 /// The README's program is a doc test.

@@ -181,7 +181,9 @@ impl Params {
         &self.prefix
     }
 
-    /// Create the parameter `name` of this layer, with what `init` draws from a generator of its own.
+    /// Create the parameter `name` of this layer, with what `init` draws from a generator of its own: a closure that is
+    /// given the generator and the number of elements, or a function of [`nn::init`](crate::nn::init). For
+    /// [`Init`](crate::nn::init::Init) there is [`Params::parameter_with`].
     #[track_caller]
     pub fn parameter(
         &self,
@@ -196,8 +198,42 @@ impl Params {
             return self.create(path, StateKind::Parameter, Array::zeros([0]), Site::here());
         }
         let mut rng = crate::rng::Rng::new(self.seed, &path);
-        let value = Array::of(shape.clone(), init(&mut rng, shape.numel()));
+        let mut values = init(&mut rng, shape.numel());
+        if values.len() != shape.numel() {
+            let message = format!("{shape}: {} values were drawn", values.len());
+            self.refuse(&path, &message, Site::here());
+            values.resize(shape.numel(), 0.0);
+        }
+        let value = Array::of(shape, values);
         self.create(path, StateKind::Parameter, value, Site::here())
+    }
+
+    /// Create the parameter `name` of this layer, with what `init` draws for its shape: `nn.Parameter(torch.empty(shape))`
+    /// and a function of `torch.nn.init`.
+    ///
+    /// ```
+    /// use wgrad::{Params, nn::init::Init};
+    /// let params = Params::new(42);
+    /// let w = params.parameter_with("w", [3, 4], Init::normal(0.0, 0.02));
+    /// assert_eq!(w.shape[..], [3, 4]);
+    /// ```
+    ///
+    /// What cannot be drawn for such a shape is an error that [`Session::new`](crate::Session::new) returns.
+    #[track_caller]
+    pub fn parameter_with(
+        &self,
+        name: &str,
+        shape: impl Into<Shape>,
+        init: impl Initializer,
+    ) -> Param {
+        let (site, shape) = (Site::here(), shape.into());
+        let drawn = |rng: &mut crate::rng::Rng, n: usize| {
+            init.values(rng, &shape).unwrap_or_else(|why| {
+                self.refuse(&join(&self.prefix, name), &format!("{shape}: {why}"), site);
+                vec![0.0; n]
+            })
+        };
+        self.parameter(name, shape.clone(), drawn)
     }
 
     /// Draw new first values for the parameters below this handle's path that `pattern` stands for, as

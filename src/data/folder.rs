@@ -9,6 +9,12 @@ use image::imageops::{FilterType, resize};
 use super::text::{class_folders, files_of};
 use crate::error::{Error, Result};
 
+/// How the files of images end.
+const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "gif", "webp"];
+
+/// What a file was expected to be.
+const IMAGE: &str = "a PNG, JPEG, BMP, GIF or WebP image";
+
 /// Images of one folder for each class.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -21,12 +27,12 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// The `.png`, `.jpg` and `.jpeg` files below `root/CLASS`.
+    /// The files of images below `root/CLASS`.
     pub(super) fn open(root: &Path, [rows, columns]: [usize; 2]) -> Result<Self> {
         let classes = class_folders(root)?;
         let (mut paths, mut labels) = (Vec::new(), Vec::new());
         for (label, class) in classes.iter().enumerate() {
-            let found = files_of(&root.join(class), &["png", "jpg", "jpeg"])?;
+            let found = files_of(&root.join(class), &ENDINGS)?;
             labels.resize(labels.len() + found.len(), label as i32);
             paths.extend(found);
         }
@@ -45,10 +51,10 @@ impl Files {
         let decode = || {
             let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
             let image = reader.map_err(|e| Error::io(path, e))?.decode();
-            image.map_err(|e| Error::file(path, None, format!("expected a PNG or JPEG image: {e}")))
+            image.map_err(|e| Error::file(path, None, format!("expected {IMAGE}: {e}")))
         };
         let image = catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
-            let message = "expected a PNG or JPEG image, found one that cannot be decoded";
+            let message = format!("expected {IMAGE}, found one that cannot be decoded");
             Err(Error::file(path, None, message))
         })?;
         let mut image = image.into_rgb8();

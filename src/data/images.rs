@@ -97,8 +97,9 @@ impl ImageDataset {
         Ok(data)
     }
 
-    /// The PNG and JPEG files below `root/CLASS`, a folder for each class, in the order of their names: as torchvision's
-    /// `ImageFolder`. They are read when they are asked for, in three channels, and resized to `size`, rows and columns.
+    /// The PNG, JPEG, BMP, GIF and WebP files below `root/CLASS`, a folder for each class, in the order of their names: as
+    /// torchvision's `ImageFolder`. They are read when they are asked for, in three channels (transparency is left out, of
+    /// a GIF the first frame is taken), and resized to `size`, rows and columns.
     ///
     /// # Errors
     /// [`Error::Io`] where a folder cannot be read; [`Error::File`] where there are no classes or one has no images. When

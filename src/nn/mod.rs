@@ -62,6 +62,7 @@ pub use crate::ops::conv::{ConvOptions, ConvTransposeOptions, Padding};
 pub use crate::ops::interpolate::{InterpolateMode, InterpolateOptions};
 pub use crate::ops::pool::PoolOptions;
 pub use crate::ops::reduction::Reduction;
+pub use crate::ops::window::Spatial;
 pub use crate::scalar::GeluApprox;
 
 use crate::error::Site;

@@ -3,6 +3,7 @@
 use super::look::{Python, short};
 use super::{Build, Module};
 use crate::ops::interpolate::{InterpolateMode, InterpolateOptions};
+use crate::ops::window::Spatial;
 use crate::state::Params;
 use crate::tensor::Tensor;
 
@@ -16,8 +17,8 @@ impl Upsample {
         Self(InterpolateOptions::scale(factor))
     }
 
-    /// To this size, one number a spatial dimension, by the nearest element.
-    pub fn size(size: impl Into<Vec<usize>>) -> Self {
+    /// To this size, one number for all spatial dimensions or one for each, by the nearest element.
+    pub fn size(size: impl Into<Spatial>) -> Self {
         Self(InterpolateOptions::size(size))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::array::Array;
 use crate::error::Site;
-use crate::ops::window::LAYOUTS;
+use crate::ops::window::{LAYOUTS, Spatial};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
@@ -36,9 +36,9 @@ pub struct InterpolateOptions {
 
 impl InterpolateOptions {
     /// To `size`.
-    pub fn size(size: impl Into<Vec<usize>>) -> Self {
+    pub fn size(size: impl Into<Spatial>) -> Self {
         Self {
-            size: Some(size.into()),
+            size: Some(size.into().0),
             ..Self::default()
         }
     }

@@ -9,7 +9,7 @@ use crate::op::OpDef;
 use crate::ops::avg_pool::AvgPool;
 use crate::ops::conv::spread;
 use crate::ops::max_pool::MaxPool;
-use crate::ops::window::{LAYOUTS, Steps, Window};
+use crate::ops::window::{LAYOUTS, Spatial, Steps, Window};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use std::ops::Range;
@@ -209,15 +209,45 @@ pub struct PoolOptions {
 
 impl PoolOptions {
     /// Windows of size `kernel`, side by side.
-    pub fn new(kernel: impl Into<Vec<usize>>) -> Self {
+    pub fn new(kernel: impl Into<Spatial>) -> Self {
         Self {
-            kernel: kernel.into(),
+            kernel: kernel.into().0,
             stride: None,
             padding: vec![0],
             dilation: vec![1],
             ceil_mode: false,
             count_include_pad: true,
         }
+    }
+
+    /// With this distance of neighbouring windows.
+    pub fn stride(mut self, stride: impl Into<Spatial>) -> Self {
+        self.stride = Some(stride.into().0);
+        self
+    }
+
+    /// With this many elements added on either side.
+    pub fn padding(mut self, padding: impl Into<Spatial>) -> Self {
+        self.padding = padding.into().0;
+        self
+    }
+
+    /// With this distance of neighbouring taps.
+    pub fn dilation(mut self, dilation: impl Into<Spatial>) -> Self {
+        self.dilation = dilation.into().0;
+        self
+    }
+
+    /// Whether the number of windows is rounded up.
+    pub fn ceil_mode(mut self, ceil: bool) -> Self {
+        self.ceil_mode = ceil;
+        self
+    }
+
+    /// Whether a mean counts the padding.
+    pub fn count_include_pad(mut self, count: bool) -> Self {
+        self.count_include_pad = count;
+        self
     }
 
     fn windows(&self, dims: usize) -> Result<Windows, String> {

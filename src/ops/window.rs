@@ -17,6 +17,34 @@ pub struct Steps {
 /// Names of layouts by their number of spatial dimensions, for messages.
 pub(crate) const LAYOUTS: [&str; 4] = ["", "[n, c, l]", "[n, c, h, w]", "[n, c, d, h, w]"];
 
+/// A number a spatial dimension: `3` serves all, `[3, 5]` gives each. What options take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spatial(pub(crate) Vec<usize>);
+
+impl From<usize> for Spatial {
+    fn from(size: usize) -> Self {
+        Self(vec![size])
+    }
+}
+
+impl<const D: usize> From<[usize; D]> for Spatial {
+    fn from(sizes: [usize; D]) -> Self {
+        Self(sizes.to_vec())
+    }
+}
+
+impl From<Vec<usize>> for Spatial {
+    fn from(sizes: Vec<usize>) -> Self {
+        Self(sizes)
+    }
+}
+
+impl From<&[usize]> for Spatial {
+    fn from(sizes: &[usize]) -> Self {
+        Self(sizes.to_vec())
+    }
+}
+
 impl Steps {
     /// Positions along dimension `d` of a window of `kernel` taps over `input` elements; rounded up, a window may stick
     /// out behind, but must start before the padding there. `None` where the window does not fit.

@@ -1,6 +1,6 @@
 //! Adadelta, as `torch.optim.Adadelta`.
 
-use super::{Optimizer, Update, mean_square, not_negative, shares, shown};
+use super::{Optimizer, Update, mean_square, not_negative, setters, shares, shown};
 use crate::tensor::Tensor;
 
 /// `torch.optim.Adadelta` (Zeiler, 2012).
@@ -25,6 +25,15 @@ impl Adadelta {
             eps: 1e-6,
             weight_decay: 0.0,
         }
+    }
+
+    setters! {
+        /// With running means of which each update keeps this share: `rho`.
+        rho: f64;
+        /// With this added below the roots: `eps`.
+        eps: f32;
+        /// With this L2 penalty: `weight_decay`.
+        weight_decay: f32;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Adagrad, as `torch.optim.Adagrad`.
 
-use super::{Optimizer, Update, not_negative, shown};
+use super::{Optimizer, Update, not_negative, setters, shown};
 use crate::tensor::Tensor;
 
 /// `torch.optim.Adagrad` (Duchi et al., 2011).
@@ -28,6 +28,17 @@ impl Adagrad {
             initial_accumulator_value: 0.0,
             eps: 1e-10,
         }
+    }
+
+    setters! {
+        /// With this decay of the learning rate: `lr_decay`.
+        lr_decay: f64;
+        /// With this L2 penalty: `weight_decay`.
+        weight_decay: f32;
+        /// With sums of squares that start with this: `initial_accumulator_value`.
+        initial_accumulator_value: f32;
+        /// With this added to the denominator: `eps`.
+        eps: f32;
     }
 }
 

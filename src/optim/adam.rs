@@ -1,7 +1,8 @@
 //! Adam and AdamW, as `torch.optim.Adam` and `torch.optim.AdamW`.
 
 use super::{
-    Optimizer, Update, correction, lerp, mean_square, not_negative, root_correction, shares, shown,
+    Optimizer, Update, correction, lerp, mean_square, not_negative, root_correction, setters,
+    shares, shown,
 };
 use crate::tensor::Tensor;
 
@@ -33,6 +34,19 @@ impl Adam {
             decoupled: false,
             amsgrad: false,
         }
+    }
+
+    setters! {
+        /// With these decays of the running means of the gradient and of its square: `betas`.
+        betas: (f64, f64);
+        /// With this added to the denominator: `eps`.
+        eps: f32;
+        /// With this weight decay: `weight_decay`.
+        weight_decay: f32;
+        /// Whether the decay acts on the weights alone, as in AdamW: `decoupled_weight_decay`.
+        decoupled: bool;
+        /// Whether the largest running mean so far divides: `amsgrad`.
+        amsgrad: bool;
     }
 
     /// AdamW with the learning rate `lr` and a weight decay of 0.01.

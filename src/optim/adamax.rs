@@ -1,6 +1,6 @@
 //! Adamax, as `torch.optim.Adamax`.
 
-use super::{Optimizer, Update, adam::check_betas, correction, lerp};
+use super::{Optimizer, Update, adam::check_betas, correction, lerp, setters};
 use crate::tensor::Tensor;
 
 /// `torch.optim.Adamax` (Kingma and Ba, 2014): Adam with the largest gradient in place of the root mean square.
@@ -25,6 +25,15 @@ impl Adamax {
             eps: 1e-8,
             weight_decay: 0.0,
         }
+    }
+
+    setters! {
+        /// With these decays of the running means: `betas`.
+        betas: (f64, f64);
+        /// With this added to the denominator: `eps`.
+        eps: f32;
+        /// With this L2 penalty: `weight_decay`.
+        weight_decay: f32;
     }
 }
 

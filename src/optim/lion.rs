@@ -1,6 +1,6 @@
 //! Lion.
 
-use super::{Optimizer, Update, adam::check_betas, lerp};
+use super::{Optimizer, Update, adam::check_betas, lerp, setters};
 use crate::tensor::Tensor;
 
 /// Lion (Chen et al., 2023): the sign of an interpolated momentum; the decay acts on the weights alone.
@@ -22,6 +22,13 @@ impl Lion {
             betas: (0.9, 0.99),
             weight_decay: 0.0,
         }
+    }
+
+    setters! {
+        /// With these decays of the direction and of the running mean: `betas`.
+        betas: (f64, f64);
+        /// With this decay of the weights: `weight_decay`.
+        weight_decay: f32;
     }
 }
 

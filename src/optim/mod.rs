@@ -2,9 +2,9 @@
 //!
 //! | optimizer | as |
 //! |---|---|
-//! | [`Sgd`] | `torch.optim.SGD` |
-//! | [`Adam`], [`Adam::adamw`] | `torch.optim.Adam`, `torch.optim.AdamW` |
-//! | [`RmsProp`] | `torch.optim.RMSprop` |
+//! | [`Sgd`], [`SGD`] | `torch.optim.SGD` |
+//! | [`Adam`], [`AdamW`] | `torch.optim.Adam`, `torch.optim.AdamW` |
+//! | [`RmsProp`], [`RMSprop`] | `torch.optim.RMSprop` |
 //! | [`Adagrad`], [`Adadelta`] | `torch.optim.Adagrad`, `torch.optim.Adadelta` |
 //! | [`Adamax`], [`NAdam`], [`RAdam`] | `torch.optim.Adamax`, `torch.optim.NAdam`, `torch.optim.RAdam` |
 //! | [`Lion`] | Chen et al., 2023 |
@@ -15,6 +15,7 @@ mod adadelta;
 mod adagrad;
 mod adam;
 mod adamax;
+mod adamw;
 mod groups;
 mod lion;
 mod minimize;
@@ -29,6 +30,7 @@ pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use adamax::Adamax;
+pub use adamw::AdamW;
 pub use groups::{ParamGroup, Penalty};
 pub use lion::Lion;
 pub use minimize::{MinimizeOptions, Minimized};
@@ -44,8 +46,21 @@ use crate::shape::Shape;
 use crate::state::{SlotInit, State};
 use crate::tensor::{Tensor, Trace};
 
-/// A rule that turns gradients into updates.
-pub trait Optimizer {
+/// Methods that set one option each, `Sgd::new(0.1).momentum(0.9)`.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $field:ident: $ty:ty;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $field(mut self, $field: $ty) -> Self {
+            self.$field = $field;
+            self
+        }
+    )*};
+}
+use setters;
+
+/// A rule that turns gradients into updates. A boxed one moves into [`Session::compile`](crate::Session::compile)'s closure.
+pub trait Optimizer: Send + Sync {
     /// The learning rate at the start.
     fn learning_rate(&self) -> f64;
 
@@ -65,6 +80,30 @@ pub trait Optimizer {
     /// The new value of the parameter `u.param`, from the gradient `u.grad`; slots are assigned on the way.
     fn update(&self, u: &Update) -> Tensor;
 }
+
+impl<O: Optimizer + ?Sized> Optimizer for Box<O> {
+    fn learning_rate(&self) -> f64 {
+        (**self).learning_rate()
+    }
+
+    fn weight_decay(&self) -> f32 {
+        (**self).weight_decay()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        (**self).check()
+    }
+
+    fn update(&self, u: &Update) -> Tensor {
+        (**self).update(u)
+    }
+}
+
+/// [`Sgd`] under PyTorch's name.
+pub type SGD = Sgd;
+
+/// [`RmsProp`] under PyTorch's name.
+pub type RMSprop = RmsProp;
 
 /// A run of consecutive parameters that an optimizer updates as one tensor.
 pub struct Update<'a> {

@@ -1,7 +1,7 @@
 //! NAdam, as `torch.optim.NAdam`.
 
 use super::{
-    Optimizer, Update, adam::check_betas, lerp, mean_square, not_negative, root_correction,
+    Optimizer, Update, adam::check_betas, lerp, mean_square, not_negative, root_correction, setters,
 };
 use crate::tensor::Tensor;
 
@@ -33,6 +33,19 @@ impl NAdam {
             momentum_decay: 4e-3,
             decoupled: false,
         }
+    }
+
+    setters! {
+        /// With these decays of the running means: `betas`.
+        betas: (f64, f64);
+        /// With this added to the denominator: `eps`.
+        eps: f32;
+        /// With this weight decay: `weight_decay`.
+        weight_decay: f32;
+        /// With this growth of the momentum: `momentum_decay`.
+        momentum_decay: f64;
+        /// Whether the decay acts on the weights alone: `decoupled_weight_decay`.
+        decoupled: bool;
     }
 }
 

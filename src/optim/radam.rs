@@ -1,6 +1,6 @@
 //! RAdam, as `torch.optim.RAdam`.
 
-use super::{Optimizer, Update, adam::check_betas, correction, lerp, mean_square};
+use super::{Optimizer, Update, adam::check_betas, correction, lerp, mean_square, setters};
 use crate::tensor::Tensor;
 
 /// `torch.optim.RAdam` (Liu et al., 2019): Adam whose first updates, of too few squares, are plain descent.
@@ -28,6 +28,17 @@ impl RAdam {
             weight_decay: 0.0,
             decoupled: false,
         }
+    }
+
+    setters! {
+        /// With these decays of the running means: `betas`.
+        betas: (f64, f64);
+        /// With this added to the denominator: `eps`.
+        eps: f32;
+        /// With this weight decay: `weight_decay`.
+        weight_decay: f32;
+        /// Whether the decay acts on the weights alone: `decoupled_weight_decay`.
+        decoupled: bool;
     }
 }
 

@@ -1,6 +1,6 @@
 //! RMSprop, as `torch.optim.RMSprop`.
 
-use super::{Optimizer, Update, lerp, mean_square, not_negative, shares, shown};
+use super::{Optimizer, Update, lerp, mean_square, not_negative, setters, shares, shown};
 use crate::tensor::Tensor;
 
 /// `torch.optim.RMSprop` (Hinton, 2012), with momentum and its centered form (Graves, 2013).
@@ -31,6 +31,19 @@ impl RmsProp {
             momentum: 0.0,
             centered: false,
         }
+    }
+
+    setters! {
+        /// With a running mean of squares of which each update keeps this share: `alpha`.
+        alpha: f64;
+        /// With this added to the denominator: `eps`.
+        eps: f32;
+        /// With this L2 penalty: `weight_decay`.
+        weight_decay: f32;
+        /// With this share of the last update in the next: `momentum`.
+        momentum: f32;
+        /// Whether the deviation from the running mean divides: `centered`.
+        centered: bool;
     }
 }
 

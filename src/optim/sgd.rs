@@ -1,6 +1,6 @@
 //! Stochastic gradient descent, as `torch.optim.SGD`.
 
-use super::{Optimizer, Update, not_negative, shown};
+use super::{Optimizer, Update, not_negative, setters, shown};
 use crate::tensor::Tensor;
 
 /// `torch.optim.SGD`: with momentum, dampening, Nesterov's form, L2 decay.
@@ -28,6 +28,17 @@ impl Sgd {
             weight_decay: 0.0,
             nesterov: false,
         }
+    }
+
+    setters! {
+        /// With this share of the last update in the next: `momentum`.
+        momentum: f32;
+        /// With this share of the gradient kept out of the momentum: `dampening`.
+        dampening: f32;
+        /// With this L2 penalty: `weight_decay`.
+        weight_decay: f32;
+        /// Whether momentum is Nesterov's: `nesterov`.
+        nesterov: bool;
     }
 }
 

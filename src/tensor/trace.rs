@@ -10,14 +10,26 @@ use crate::graph::{Graph, Leaf, Node, Scalar, StateRange, TensorType, Value};
 use crate::op::OpDef;
 use crate::ops::leaf::LeafOp;
 use crate::state::Params;
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A graph being traced. A clone is the same trace.
 #[derive(Clone)]
-pub struct Trace(Rc<RefCell<Inner>>);
+pub struct Trace(Arc<Shared>);
+
+/// What the clones of a trace share. One thread traces; the lock is what lets options that hold a tensor move into
+/// closures that are `Send`.
+struct Shared(RwLock<Inner>);
+
+impl Shared {
+    fn borrow(&self) -> RwLockReadGuard<'_, Inner> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn borrow_mut(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 struct Inner {
     graph: Graph,
@@ -103,7 +115,7 @@ pub struct Part {
 impl Trace {
     /// An empty trace over `params`.
     pub fn new(params: &Params, training: bool) -> Self {
-        Self(Rc::new(RefCell::new(Inner {
+        Self(Arc::new(Shared(RwLock::new(Inner {
             graph: Graph::default(),
             error: None,
             scopes: Vec::new(),
@@ -122,7 +134,7 @@ impl Trace {
             layers: Vec::new(),
             running: Vec::new(),
             forward: None,
-        })))
+        }))))
     }
 
     /// Whether layers should behave as in training.
@@ -218,7 +230,7 @@ impl Trace {
             inputs.iter().for_each(|t| self.adopt(t));
             return Vec::new();
         };
-        if inputs.iter().any(|t| !Rc::ptr_eq(&t.trace.0, &self.0)) {
+        if inputs.iter().any(|t| !Arc::ptr_eq(&t.trace.0, &self.0)) {
             self.misuse(
                 op.name(),
                 "takes tensors of one trace: one of another function came",
@@ -295,7 +307,7 @@ impl Trace {
 
     /// Keep the misuse that poisoned a tensor of another trace.
     fn adopt(&self, t: &Tensor) {
-        if t.is_poisoned() && !Rc::ptr_eq(&t.trace.0, &self.0) {
+        if t.is_poisoned() && !Arc::ptr_eq(&t.trace.0, &self.0) {
             let error = t.trace.0.borrow_mut().error.take();
             error.into_iter().for_each(|e| self.fail(e));
         }
@@ -471,7 +483,7 @@ impl Trace {
         let foreign = || Error::argument("an output of the function is a tensor of another trace");
         let mine = |t: &Tensor| {
             t.value
-                .filter(|_| Rc::ptr_eq(&t.trace.0, &self.0))
+                .filter(|_| Arc::ptr_eq(&t.trace.0, &self.0))
                 .ok_or_else(foreign)
         };
         let outputs = outputs.iter().map(mine).collect::<Result<_, _>>()?;

@@ -1,5 +1,6 @@
 //! Texts of different lengths as one batch.
 
+use super::Encoding;
 use crate::array::Array;
 use crate::data::Sample;
 use crate::error::{Error, Result};
@@ -27,6 +28,8 @@ pub struct TextBatch {
     pub lengths: Array,
     /// 1 where an id is the text's, 0 where it fills up, f32 `[b, length]`.
     pub mask: Array,
+    /// Of each id which text of a pair it is of, i32 `[b, length]`: 0 for single texts and where it fills up.
+    pub token_type_ids: Array,
 }
 
 impl DataCollatorWithPadding {
@@ -35,6 +38,24 @@ impl DataCollatorWithPadding {
     /// # Errors
     /// [`Error::Argument`] where there are no texts, and for a `pad_to_multiple_of` of 0.
     pub fn pad<T: AsRef<[i32]>>(&self, texts: &[T]) -> Result<TextBatch> {
+        self.padded(texts, |_| &[])
+    }
+
+    /// A batch of pairs of texts, as [`Tokenizer::encode_pairs`](super::Tokenizer::encode_pairs) gives them.
+    ///
+    /// # Errors
+    /// As [`DataCollatorWithPadding::pad`].
+    pub fn pad_pairs(&self, pairs: &[Encoding]) -> Result<TextBatch> {
+        let ids: Vec<&[i32]> = pairs.iter().map(|e| e.ids.as_slice()).collect();
+        self.padded(&ids, |row| &pairs[row].token_type_ids)
+    }
+
+    /// Texts with the token types of each row, which end where the row does or before.
+    fn padded<'a, T: AsRef<[i32]>>(
+        &self,
+        texts: &[T],
+        types: impl Fn(usize) -> &'a [i32],
+    ) -> Result<TextBatch> {
         let lengths: Vec<i32> = texts.iter().map(|t| t.as_ref().len() as i32).collect();
         let Some(&longest) = lengths.iter().max() else {
             return Err(Error::argument("a batch of no texts"));
@@ -49,16 +70,21 @@ impl DataCollatorWithPadding {
         let shape = [texts.len(), length];
         let mut ids = vec![self.pad_id; texts.len() * length];
         let mut mask = vec![0.0f32; ids.len()];
+        let mut token_types = vec![0; ids.len()];
         for (row, text) in texts.iter().enumerate() {
             let text = text.as_ref();
             let at = row * length..row * length + text.len();
             ids[at.clone()].copy_from_slice(text);
-            mask[at].fill(1.0);
+            mask[at.clone()].fill(1.0);
+            let of = types(row);
+            let n = of.len().min(text.len());
+            token_types[at][..n].copy_from_slice(&of[..n]);
         }
         Ok(TextBatch {
             ids: Array::of(shape, ids),
             lengths: Array::vector(lengths),
             mask: Array::of(shape, mask),
+            token_type_ids: Array::of(shape, token_types),
         })
     }
 
@@ -70,35 +96,63 @@ impl DataCollatorWithPadding {
     /// # Errors
     /// [`Error::Argument`] where a sample has no such first array, or where the others differ in shape.
     pub fn collate(&self, samples: Vec<Sample>) -> Result<Vec<Array>> {
-        let mut texts = Vec::new();
+        let batch = self.pad(&numbers(&samples, 0, "the ids of a text")?)?;
+        let all = vec![batch.ids, batch.lengths, batch.mask];
+        stack_rest(all, &samples, 1)
+    }
+
+    /// Samples whose first two arrays are the ids and the token types of a pair of texts, both i32 `[length]`, as the batch
+    /// `[ids, lengths, mask, token_type_ids, ...]`; else as [`DataCollatorWithPadding::collate`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a sample has no such arrays, or where the others differ in shape.
+    pub fn collate_pairs(&self, samples: Vec<Sample>) -> Result<Vec<Array>> {
+        let ids = numbers(&samples, 0, "the ids of a pair of texts")?;
+        let types = numbers(&samples, 1, "the token types of a pair of texts")?;
+        if let Some(i) = (0..ids.len()).find(|&i| ids[i].len() != types[i].len()) {
+            let (n, types) = (ids[i].len(), types[i].len());
+            return Err(Error::argument(format!(
+                "sample {i} has {n} ids and {types} token types: expected one of each"
+            )));
+        }
+        let batch = self.padded(&ids, |row| types[row])?;
+        let all = vec![batch.ids, batch.lengths, batch.mask, batch.token_type_ids];
+        stack_rest(all, &samples, 2)
+    }
+}
+
+/// Array `k` of each sample, i32 `[length]`.
+fn numbers<'a>(samples: &'a [Sample], k: usize, what: &str) -> Result<Vec<&'a [i32]>> {
+    let all = samples.iter().enumerate().map(|(i, sample)| {
+        let array = sample.get(k).filter(|a| a.shape().rank() == 1);
+        match array.map(|a| a.as_slice::<i32>()) {
+            Some(Ok(numbers)) => Ok(numbers),
+            _ => Err(Error::argument(format!(
+                "array {k} of sample {i} is not {what}, i32 [length]"
+            ))),
+        }
+    });
+    all.collect()
+}
+
+/// The arrays of `samples` from number `from` on, those of one number one above the other, behind `all`.
+fn stack_rest(mut all: Vec<Array>, samples: &[Sample], from: usize) -> Result<Vec<Array>> {
+    for k in from..samples[0].len() {
+        let like = &samples[0][k];
+        let mut words = Vec::new();
         for (i, sample) in samples.iter().enumerate() {
-            let first = sample.first().filter(|a| a.shape().rank() == 1);
-            let Some(Ok(ids)) = first.map(|a| a.as_slice::<i32>()) else {
+            let same = |a: &&Array| a.shape() == like.shape() && a.dtype() == like.dtype();
+            let Some(array) = sample.get(k).filter(same) else {
                 return Err(Error::argument(format!(
-                    "array 0 of sample {i} is not the ids of a text, i32 [length]"
+                    "array {k} of sample {i} is not as sample 0's: {} {}",
+                    like.dtype(),
+                    like.shape()
                 )));
             };
-            texts.push(ids);
+            words.extend_from_slice(array.words());
         }
-        let batch = self.pad(&texts)?;
-        let mut all = vec![batch.ids, batch.lengths, batch.mask];
-        for k in 1..samples[0].len() {
-            let like = &samples[0][k];
-            let mut words = Vec::new();
-            for (i, sample) in samples.iter().enumerate() {
-                let same = |a: &&Array| a.shape() == like.shape() && a.dtype() == like.dtype();
-                let Some(array) = sample.get(k).filter(same) else {
-                    return Err(Error::argument(format!(
-                        "array {k} of sample {i} is not as sample 0's: {} {}",
-                        like.dtype(),
-                        like.shape()
-                    )));
-                };
-                words.extend_from_slice(array.words());
-            }
-            let shape = [&[samples.len()], &like.shape()[..]].concat();
-            all.push(Array::from_words(shape, like.dtype(), words));
-        }
-        Ok(all)
+        let shape = [&[samples.len()], &like.shape()[..]].concat();
+        all.push(Array::from_words(shape, like.dtype(), words));
     }
+    Ok(all)
 }

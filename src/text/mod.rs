@@ -19,5 +19,5 @@ mod train;
 
 pub use bucket::LengthSampler;
 pub use collate::{DataCollatorWithPadding, TextBatch};
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{Encoding, Tokenizer};
 pub use train::TokenizerOptions;

@@ -8,7 +8,7 @@ use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::tokenizer::{AddedToken, PostProcessor};
-use tokenizers::utils::truncation::TruncationDirection;
+use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
 use tokenizers::{ModelWrapper, decoders};
 
 use crate::atomic::write_atomic;
@@ -27,6 +27,15 @@ pub(super) const SPECIAL: [&str; 5] = [PAD, UNKNOWN, CLASS, SEPARATOR, MASK];
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+}
+
+/// Two texts as one sequence, as Hugging Face's `BatchEncoding` of a pair.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Encoding {
+    /// Ids of the tokens, special ones among them.
+    pub ids: Vec<i32>,
+    /// Of each id which text it is of: 0 or 1.
+    pub token_type_ids: Vec<i32>,
 }
 
 impl Tokenizer {
@@ -147,21 +156,70 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Argument`] where `max_length` leaves no place beside the special tokens.
     pub fn encode(&self, text: &str, max_length: Option<usize>) -> Result<Vec<i32>> {
-        let mut encoding = self.inner.encode_fast(text, false).map_err(|e| fault(&e))?;
+        Ok(self.framed(text, None, max_length)?.ids)
+    }
+
+    /// The ids of two texts as one, for models that are given pairs: BERT's are `[CLS] text [SEP] pair [SEP]`, with the
+    /// token types 0 up to the first `[SEP]` and 1 after it. At most `max_length` of them, special tokens included: the
+    /// longer of the two texts is cut at its end first, as Hugging Face's `truncation="longest_first"`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where `max_length` leaves no place beside the special tokens.
+    pub fn encode_pair(
+        &self,
+        text: &str,
+        pair: &str,
+        max_length: Option<usize>,
+    ) -> Result<Encoding> {
+        self.framed(text, Some(pair), max_length)
+    }
+
+    /// The ids of each pair of texts, as [`Tokenizer::encode_pair`], on all cores.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode_pair`].
+    pub fn encode_pairs<S: AsRef<str> + Sync>(
+        &self,
+        pairs: &[(S, S)],
+        max_length: Option<usize>,
+    ) -> Result<Vec<Encoding>> {
+        let all = pairs.par_iter();
+        all.map(|(a, b)| self.encode_pair(a.as_ref(), b.as_ref(), max_length))
+            .collect()
+    }
+
+    /// One text or two, cut to `max_length` with what the post-processor puts around them.
+    fn framed(
+        &self,
+        text: &str,
+        pair: Option<&str>,
+        max_length: Option<usize>,
+    ) -> Result<Encoding> {
+        let bare = |text: &str| self.inner.encode_fast(text, false).map_err(|e| fault(&e));
+        let (mut first, mut second) = (bare(text)?, pair.map(bare).transpose()?);
         if let Some(max_length) = max_length {
             let special = self.inner.get_post_processor();
-            let special = special.map_or(0, |p| p.added_tokens(false));
+            let special = special.map_or(0, |p| p.added_tokens(pair.is_some()));
             if max_length <= special {
                 return Err(Error::argument(format!(
                     "max_length {max_length}: {special} special tokens and one of the text need more"
                 )));
             }
-            encoding.truncate(max_length - special, 0, TruncationDirection::Right);
-            drop(encoding.take_overflowing());
+            let cut = TruncationParams {
+                max_length: max_length - special,
+                ..TruncationParams::default()
+            };
+            (first, second) = truncate_encodings(first, second, &cut).map_err(|e| fault(&e))?;
+            drop(first.take_overflowing());
+            second.iter_mut().for_each(|s| drop(s.take_overflowing()));
         }
-        let encoding = self.inner.post_process(encoding, None, true);
-        let encoding = encoding.map_err(|e| fault(&e))?;
-        Ok(encoding.get_ids().iter().map(|&id| id as i32).collect())
+        let whole = self.inner.post_process(first, second, true);
+        let whole = whole.map_err(|e| fault(&e))?;
+        let numbers = |all: &[u32]| all.iter().map(|&id| id as i32).collect();
+        Ok(Encoding {
+            ids: numbers(whole.get_ids()),
+            token_type_ids: numbers(whole.get_type_ids()),
+        })
     }
 
     /// The ids of each text, as [`Tokenizer::encode`], on all cores.

@@ -35,7 +35,7 @@ type Metrics<'a> = Arc<dyn Fn(&EvalPrediction) -> Result<Vec<(String, f64)>> + S
 pub struct Trainer<'a> {
     pub(super) session: &'a mut Session,
     pub(super) task: Task<'a>,
-    pub(super) optimizer: Option<Arc<dyn Optimizer + Send + Sync>>,
+    pub(super) optimizer: Option<Arc<dyn Optimizer>>,
     pub(super) minimize: MinimizeOptions,
     pub(super) pace: Pace,
     pub(super) args: TrainingArguments,
@@ -285,8 +285,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    pub(super) fn rule(&self) -> Arc<dyn Optimizer + Send + Sync> {
-        let adamw = || -> Arc<dyn Optimizer + Send + Sync> {
+    pub(super) fn rule(&self) -> Arc<dyn Optimizer> {
+        let adamw = || -> Arc<dyn Optimizer> {
             Arc::new(Adam {
                 weight_decay: self.args.weight_decay,
                 betas: (self.args.adam_beta1, self.args.adam_beta2),

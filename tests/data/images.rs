@@ -59,7 +59,10 @@ fn broken_images_are_errors() {
         let place = Place::new();
         let path = place.file("c/a.png", bytes);
         let data = ImageDataset::folder(place.path(), [4, 4]).unwrap();
-        let start = format!("{}: expected a PNG or JPEG image", path.display());
+        let start = format!(
+            "{}: expected a PNG, JPEG, BMP, GIF or WebP image",
+            path.display()
+        );
         let error = message(data.sample(0, 0));
         assert!(error.starts_with(&start), "{error}");
     }
@@ -76,8 +79,50 @@ fn broken_images_are_errors() {
     assert_eq!(
         message(ImageDataset::folder(empty.path(), [4, 4])),
         format!(
-            "{}: expected files that end in .png, .jpg, .jpeg, found none",
+            "{}: expected files that end in .png, .jpg, .jpeg, .bmp, .gif, .webp, found none",
             empty.path().join("c").display()
         )
     );
+}
+
+#[test]
+fn formats_hold_the_same_picture() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let place = Place::new();
+    for name in ["0.png", "1.bmp", "2.gif", "3.webp"] {
+        let bytes = fs::read(root.join("formats").join(name)).unwrap();
+        place.file(&format!("class/{name}"), bytes);
+    }
+    let data = ImageDataset::folder(place.path(), [5, 7]).unwrap();
+    assert_eq!(data.len(), 4);
+    let sample = |i: usize| data.sample(i, 0).unwrap().remove(0).to_f32();
+    let png = sample(0);
+    assert_eq!(png[1], 1.0, "red of the second pixel");
+    for other in 1..4 {
+        assert_eq!(sample(other), png, "file {other}");
+    }
+}
+
+#[test]
+fn damaged_files_of_every_format_are_errors() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
+    let place = Place::new();
+    for name in ["1.bmp", "2.gif", "3.webp"] {
+        let whole = fs::read(root.join(name)).unwrap();
+        let path = place.file(&format!("c/{name}"), &whole[..10]);
+        let data = ImageDataset::folder(place.path(), [5, 7]).unwrap();
+        let error = message(data.sample(0, 0));
+        let start = format!(
+            "{}: expected a PNG, JPEG, BMP, GIF or WebP image",
+            path.display()
+        );
+        assert!(error.starts_with(&start), "{error}");
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0xff;
+            fs::write(&path, damaged).unwrap();
+            let _ = data.sample(0, 0);
+        }
+        fs::remove_file(path).unwrap();
+    }
 }

@@ -407,3 +407,61 @@ fn a_loader_of_texts() {
     seen.sort_unstable();
     assert_eq!(seen, (0..40).collect::<Vec<_>>());
 }
+
+#[test]
+fn pairs_of_texts_are_hugging_faces() {
+    let (_dir, path) = file(bert_vocab().as_bytes());
+    let bert = Tokenizer::from_bert_vocab(&path, false).unwrap();
+    let lengths = [
+        ("whole", None),
+        ("most_9", Some(9)),
+        ("most_4", Some(4)),
+        ("most_16", Some(16)),
+    ];
+    let mut whole = vec![];
+    for case in &cases("bert_pairs.json") {
+        let [a, b] = [0, 1].map(|k| case["texts"][k].as_str().unwrap());
+        for (name, most) in lengths {
+            let got = bert.encode_pair(a, b, most).unwrap();
+            let want = &case[name];
+            assert_eq!(got.ids, ids(want, "ids"), "{name}: {a} | {b}");
+            let types = ids(want, "token_type_ids");
+            assert_eq!(got.token_type_ids, types, "{name}: {a} | {b}");
+        }
+        let many = bert.encode_pairs(&[(a, b)], None).unwrap();
+        whole.extend(many);
+    }
+    // In a batch, token types fill up with 0; a loader's samples come to the same.
+    let collator = DataCollatorWithPadding::default();
+    let batch = collator.pad_pairs(&whole).unwrap();
+    assert_eq!(batch.token_type_ids.shape(), batch.ids.shape());
+    let n = batch.ids.shape()[1];
+    let types = batch.token_type_ids.as_slice::<i32>().unwrap();
+    for (row, pair) in whole.iter().enumerate() {
+        let row = &types[row * n..(row + 1) * n];
+        assert_eq!(row[..pair.ids.len()], pair.token_type_ids);
+        assert!(row[pair.ids.len()..].iter().all(|t| *t == 0));
+    }
+    let samples = whole.iter().enumerate().map(|(i, pair)| {
+        let label = Array::scalar(i as i32);
+        let types = Array::vector(pair.token_type_ids.clone());
+        vec![Array::vector(pair.ids.clone()), types, label]
+    });
+    let collated = collator.collate_pairs(samples.collect()).unwrap();
+    assert_eq!(collated[0], batch.ids);
+    assert_eq!(collated[3], batch.token_type_ids);
+    assert_eq!(collated[4].shape()[..], [whole.len()]);
+
+    let refused = bert.encode_pair("a", "b", Some(3)).unwrap_err().to_string();
+    assert!(refused.contains("3 special tokens"), "{refused}");
+    let short = vec![vec![
+        Array::vector(vec![1, 2]),
+        Array::vector(vec![0]),
+        Array::scalar(0),
+    ]];
+    let refused = collator.collate_pairs(short).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "sample 0 has 2 ids and 1 token types: expected one of each"
+    );
+}

@@ -1,6 +1,6 @@
-"""Write the safetensors files of tests/fixtures/ as PyTorch writes them.
+"""Write the safetensors files of tests/fixtures/ as PyTorch writes them, and one picture in every format as Pillow does.
 
-    pip install torch safetensors numpy
+    pip install torch safetensors numpy pillow
     python make_fixtures.py ../fixtures
 """
 
@@ -8,6 +8,7 @@ import pathlib
 import sys
 
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 FLOATS = [[0.0, -1.5], [65504.0, 2.0**-14]]  # exact in f16
@@ -37,6 +38,19 @@ def main(out):
     out.mkdir(parents=True, exist_ok=True)
     save_file(dtypes, out / "dtypes.safetensors", metadata={"made_by": "make_fixtures.py"})
     save_file(refused, out / "refused.safetensors")
+    pictures(out / "formats")
+
+
+def pictures(out):
+    """Seven by five pixels of four colours: all formats hold them without loss."""
+    colours = [(0, 0, 0), (255, 128, 3), (17, 99, 201), (255, 255, 255)]
+    image = Image.new("RGB", (7, 5))
+    image.putdata([colours[(x * x + 3 * y) % 4] for y in range(5) for x in range(7)])
+    out.mkdir(parents=True, exist_ok=True)
+    image.save(out / "0.png")
+    image.save(out / "1.bmp")
+    image.quantize(4).save(out / "2.gif")
+    image.save(out / "3.webp", lossless=True)
 
 
 if __name__ == "__main__":

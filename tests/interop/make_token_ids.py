@@ -22,7 +22,19 @@ SENTENCES = [
 ]
 
 
+LENGTHS = {"whole": None, "most_9": 9, "most_4": 4, "most_16": 16}
+
+
+def pair(tokenizer, a, b, most):
+    tokenizer.no_truncation()
+    if most is not None:
+        tokenizer.enable_truncation(most)
+    encoding = tokenizer.encode(a, b)
+    return {"ids": encoding.ids, "token_type_ids": encoding.type_ids}
+
+
 def main(vocab, out):
+    out.mkdir(parents=True, exist_ok=True)
     cased = BertWordPieceTokenizer(str(vocab), lowercase=False)
     uncased = BertWordPieceTokenizer(str(vocab), lowercase=True)
     cases = [
@@ -37,7 +49,12 @@ def main(vocab, out):
     cased.enable_truncation(6)
     for c in cases:
         c["truncated"] = cased.encode(c["text"]).ids
-    out.mkdir(parents=True, exist_ok=True)
+    cased.no_truncation()
+    pairs = [
+        {"texts": [a, b], **{name: pair(cased, a, b, most) for name, most in LENGTHS.items()}}
+        for a, b in zip(SENTENCES, SENTENCES[1:] + SENTENCES[:1])
+    ]
+    (out / "bert_pairs.json").write_text(json.dumps(pairs, indent=1, ensure_ascii=False) + "\n")
     (out / "bert_cased.json").write_text(json.dumps(cases, indent=1, ensure_ascii=False) + "\n")
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(SENTENCES, vocab_size=300, min_frequency=1, special_tokens=["<pad>"], show_progress=False)

@@ -4,7 +4,7 @@ use super::Conv;
 use crate::error::Site;
 use crate::op::OpDef;
 use crate::ops::conv_grad_input::ConvGradInput;
-use crate::ops::window::{LAYOUTS, Steps};
+use crate::ops::window::{LAYOUTS, Spatial, Steps};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
@@ -84,6 +84,35 @@ pub(crate) fn spread(what: &str, list: &[usize], dims: usize) -> Result<Vec<usiz
 }
 
 impl ConvOptions {
+    /// By single steps, without padding, over all channels: the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With this distance of neighbouring positions.
+    pub fn stride(mut self, stride: impl Into<Spatial>) -> Self {
+        self.stride = stride.into().0;
+        self
+    }
+
+    /// With these zeros around the input.
+    pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
+        self.padding = padding.into();
+        self
+    }
+
+    /// With this distance of neighbouring taps.
+    pub fn dilation(mut self, dilation: impl Into<Spatial>) -> Self {
+        self.dilation = dilation.into().0;
+        self
+    }
+
+    /// With the channels cut into this many parts.
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
     /// The convolution over `dims` dimensions by `kernel`, and what must be added behind the input first.
     fn resolve(&self, dims: usize, kernel: &[usize]) -> Result<(Conv, Vec<usize>), String> {
         let stride = spread("stride", &self.stride, dims)?;
@@ -114,6 +143,41 @@ impl ConvOptions {
 }
 
 impl ConvTransposeOptions {
+    /// By single steps, without padding, over all channels: the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With this distance that neighbours of the input have in the output.
+    pub fn stride(mut self, stride: impl Into<Spatial>) -> Self {
+        self.stride = stride.into().0;
+        self
+    }
+
+    /// With this many elements cut from either side of the output.
+    pub fn padding(mut self, padding: impl Into<Spatial>) -> Self {
+        self.padding = padding.into().0;
+        self
+    }
+
+    /// With this many elements added behind the output.
+    pub fn output_padding(mut self, padding: impl Into<Spatial>) -> Self {
+        self.output_padding = padding.into().0;
+        self
+    }
+
+    /// With this distance of neighbouring taps.
+    pub fn dilation(mut self, dilation: impl Into<Spatial>) -> Self {
+        self.dilation = dilation.into().0;
+        self
+    }
+
+    /// With the channels cut into this many parts.
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
     /// The gradient of a convolution that it is, and what must be added behind its input first.
     fn resolve(&self, x: &Shape, weight: &Shape) -> Result<(ConvGradInput, Vec<usize>), String> {
         let dims = x.rank() - 2;
