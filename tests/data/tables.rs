@@ -155,3 +155,27 @@ fn what_a_table_holds_trains() {
     let counts = wgrad::data::class_counts(&set(&test).labels().unwrap()).unwrap();
     assert!(counts.iter().all(|c| (2..=3).contains(c)), "{counts:?}");
 }
+
+#[test]
+fn another_delimiter_is_named() {
+    let place = Place::new();
+    let path = place.file("t.csv", "price;rooms\n1,5;2\n");
+    let text = message(Table::csv(&path, &CsvOptions::default()));
+    let hint = " (between the cells of the first line stands ';': CsvOptions { delimiter: ';', ..Default::default() })";
+    assert!(
+        text.ends_with(&format!("expected 1 cells, found 2{hint}")),
+        "{text}"
+    );
+    let path = place.file("u.csv", "price\trooms\n1\t2\n");
+    let table = Table::csv(&path, &CsvOptions::default()).unwrap();
+    let text = message(table.numbers("rooms"));
+    assert!(
+        text.contains("no column 'rooms'") && text.contains(r"delimiter: '\t'"),
+        "{text}"
+    );
+    // One column of texts is a table as well.
+    let path = place.file("v.csv", "review\nfine; really\n");
+    let table = Table::csv(&path, &CsvOptions::default()).unwrap();
+    let text = message(table.numbers("rooms"));
+    assert!(text.ends_with("there are review"), "{text}");
+}

@@ -15,6 +15,7 @@ mod attention;
 mod attention_errors;
 mod attention_keys;
 mod bits;
+mod builders;
 mod empty;
 mod errors;
 mod extremes;

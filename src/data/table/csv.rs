@@ -71,6 +71,7 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
         .delimiter(delimiter)
         .quoting(options.quoting)
         .from_reader(text.as_bytes());
+    let hint = other_delimiter(&text, options.delimiter);
     let mut names: Vec<String> = Vec::new();
     let mut rows = Vec::new();
     let mut places = Vec::new();
@@ -81,7 +82,7 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
         let at = record.position().map_or(last.1, |p| p.byte() as usize);
         last = next_line(&text, last, at);
         if names.is_empty() {
-            names = header(path, &record, options)?;
+            names = header(path, &record, options, &hint)?;
             if options.header {
                 continue;
             }
@@ -90,7 +91,11 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
             return Err(Error::line(
                 path,
                 last.0,
-                format!("expected {} cells, found {}", names.len(), record.len()),
+                format!(
+                    "expected {} cells, found {}{hint}",
+                    names.len(),
+                    record.len()
+                ),
             ));
         }
         rows.push(record);
@@ -120,7 +125,21 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
         )?;
         Ok(Column { name, values })
     });
-    Ok(Table::new(path, columns.collect::<Result<_>>()?, places))
+    let table = Table::new(path, columns.collect::<Result<_>>()?, places);
+    Ok(Table { hint, ..table })
+}
+
+/// What to say where the first line has no `delimiter`, but another one that is common; nothing elsewhere.
+fn other_delimiter(text: &str, delimiter: char) -> String {
+    let line = text.trim_start().lines().next().unwrap_or_default();
+    let common = [',', ';', '\t', '|'].into_iter();
+    let other = common.max_by_key(|&c| line.matches(c).count());
+    match other.filter(|&c| line.contains(c) && !line.contains(delimiter)) {
+        Some(c) => format!(
+            " (between the cells of the first line stands {c:?}: CsvOptions {{ delimiter: {c:?}, ..Default::default() }})"
+        ),
+        None => String::new(),
+    }
 }
 
 /// The line and the byte at which the record at byte `at` or after begins, from those of the one before. What ends a
@@ -134,7 +153,12 @@ fn next_line(text: &str, (line, byte): (u64, usize), at: usize) -> (u64, usize) 
 }
 
 /// The names of the columns, from the first record.
-fn header(path: &Path, first: &::csv::StringRecord, options: &CsvOptions) -> Result<Vec<String>> {
+fn header(
+    path: &Path,
+    first: &::csv::StringRecord,
+    options: &CsvOptions,
+    hint: &str,
+) -> Result<Vec<String>> {
     let names: Vec<String> = if options.header {
         first.iter().map(|cell| cell.trim().to_owned()).collect()
     } else {
@@ -147,7 +171,7 @@ fn header(path: &Path, first: &::csv::StringRecord, options: &CsvOptions) -> Res
     }
     if let Some((name, _)) = options.types.iter().find(|(n, _)| !names.contains(n)) {
         let message = format!(
-            "no column '{name}', there are {}",
+            "no column '{name}', there are {}{hint}",
             shorten(&names.join(", "))
         );
         return Err(Error::line(path, 1, message));

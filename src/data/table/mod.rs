@@ -100,6 +100,8 @@ pub struct Table {
     places: Vec<u64>,
     /// Whether places are lines: the file is text.
     lines: bool,
+    /// What may be why a column is missing.
+    hint: String,
 }
 
 impl Table {
@@ -141,6 +143,7 @@ impl Table {
             columns,
             places,
             lines: true,
+            hint: String::new(),
         }
     }
 
@@ -170,7 +173,11 @@ impl Table {
             Error::file(
                 &*self.path,
                 None,
-                format!("no column '{name}', there are {}", names.join(", ")),
+                format!(
+                    "no column '{name}', there are {}{}",
+                    names.join(", "),
+                    self.hint
+                ),
             )
         })
     }
@@ -295,6 +302,7 @@ impl Table {
             columns: self.columns.iter().map(column).collect(),
             places: indices.iter().map(|&i| self.places[i]).collect(),
             lines: self.lines,
+            hint: self.hint.clone(),
         })
     }
 
