@@ -293,7 +293,7 @@ impl Device for CpuDevice {
         for (kind, words) in &self.pages {
             match kind {
                 PageKind::Activations(_) => memory.activations += bytes(words),
-                PageKind::Gradients(_) => memory.gradients += bytes(words),
+                PageKind::Gradients(..) => memory.gradients += bytes(words),
             }
         }
         memory.inputs = self

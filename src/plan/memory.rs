@@ -87,7 +87,7 @@ impl Plan {
         for page in &self.pages {
             match page.kind {
                 PageKind::Activations(_) => memory.activations += bytes(page.words),
-                PageKind::Gradients(_) => memory.gradients += bytes(page.words),
+                PageKind::Gradients(..) => memory.gradients += bytes(page.words),
             }
         }
         memory.inputs = bytes(self.upload_words.max(1)) + bytes(self.constant_words.max(1));

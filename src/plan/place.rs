@@ -43,8 +43,9 @@ pub struct Region {
 pub enum PageKind {
     /// Values of the run; a session's plans share its memory.
     Activations(usize),
-    /// Gradients, packed for the optimizer: zero where no gradient is, under a key of the packing.
-    Gradients(String),
+    /// Gradients, packed for the optimizer: zero where no gradient is. By the first element and the length of each, and the
+    /// number of the page among those of its plan that are packed alike: plans share what has one name, pages of a plan do not.
+    Gradients(Vec<(usize, usize)>, usize),
 }
 
 /// A buffer for what lives within a run.
@@ -131,15 +132,18 @@ pub fn place(
             Work::Pack => {
                 packs.push((at, plan.pages.len()));
                 let words = item.outputs[0].numel();
-                let starts = items.iter().filter_map(|i| match i.work {
+                let packed = items.iter().filter_map(|i| match i.work {
                     Work::Map(_, Some(Dest::Pack(p, offset))) if p == at => {
-                        Some(format!("{offset}+{}", i.outputs[0].numel()))
+                        Some((offset, i.outputs[0].numel()))
                     }
                     _ => None,
                 });
-                let key = starts.collect::<Vec<_>>().join(" ");
+                let packing: Vec<(usize, usize)> = packed.collect();
+                let alike =
+                    |p: &&Page| matches!(&p.kind, PageKind::Gradients(of, _) if *of == packing);
+                let number = plan.pages.iter().filter(alike).count();
                 plan.pages.push(Page {
-                    kind: PageKind::Gradients(key),
+                    kind: PageKind::Gradients(packing, number),
                     words: room(words),
                 });
                 Region {
@@ -260,15 +264,7 @@ pub fn place(
             outputs: step.outputs.iter().map(|o| of(&o.source)).collect(),
             scratch: scratch[at].iter().map(|&t| region_of(t)).collect(),
         };
-        let r = &step.regions;
-        for region in r
-            .inputs
-            .iter()
-            .chain(&r.prologue)
-            .chain(&r.epilogue)
-            .chain(&r.outputs)
-            .chain(&r.scratch)
-        {
+        for region in step.regions.all() {
             let bytes = (region.len * DType::SIZE) as u64;
             if bytes > caps.binding_bytes {
                 let message = format!(

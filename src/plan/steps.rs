@@ -70,6 +70,13 @@ pub struct Regions {
 }
 
 impl Regions {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Region> {
+        let read = self.inputs.iter().chain(&self.prologue);
+        let read = read.chain(&self.epilogue);
+        read.chain(&self.outputs).chain(&self.scratch)
+    }
+
     /// The region of `buf`.
     pub fn get(&self, buf: Buf) -> Region {
         match buf {

@@ -11,6 +11,7 @@ mod cases;
 #[path = "../common/devices.rs"]
 mod common;
 
+mod alike;
 mod attention;
 mod attention_errors;
 mod attention_keys;

@@ -157,7 +157,7 @@ impl Device for GpuDevice {
         for page in &plan.pages {
             let kind = match page.kind {
                 PageKind::Activations(_) => Use::Activations,
-                PageKind::Gradients(_) => Use::Gradients,
+                PageKind::Gradients(..) => Use::Gradients,
             };
             let mut held = self
                 .pages
