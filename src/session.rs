@@ -2,6 +2,7 @@
 
 mod function;
 mod held;
+mod updates;
 mod values;
 
 use crate::array::Array;
@@ -11,8 +12,8 @@ use crate::graph::{Leaf, Node, Scalar, TensorType};
 use crate::host;
 use crate::op::Kind;
 use crate::plan::{Memory, Plan};
-use crate::state::{self, Params, State, StateKind};
-use crate::tensor::{InputRange, LayerCall, Tensor, Trace, Traced};
+use crate::state::{self, Counts, Params, State, StateKind};
+use crate::tensor::{InputRange, LayerCall, Part, Tensor, Trace, Traced};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +42,6 @@ pub struct Session {
     written: usize,
     micro_step: u32,
     updates: u64,
-    accumulated: u32,
     apply_next: bool,
     placement: u64,
     /// How often held data were released: plans that read such were made for one count.
@@ -51,8 +51,9 @@ pub struct Session {
     memory_limit: Option<u64>,
     /// Learning rates that functions were compiled with last.
     first_rates: BTreeMap<usize, f64>,
-    /// Optimizers and the updates that they have made.
-    parts: Vec<(crate::tensor::Part, u64)>,
+    optimizers: Vec<updates::Counted>,
+    /// How often what optimizers keep of each parameter has been updated.
+    counts: Counts,
 }
 
 /// A function of tensors, compiled for the shapes that it was called with.
@@ -61,18 +62,20 @@ pub struct Function<'f> {
     mode: Mode,
     plans: Vec<Compiled>,
     compiled: usize,
-    /// Micro-steps whose gradients make an update.
-    micro_steps: usize,
+    /// Its optimizers.
+    parts: Vec<Part>,
 }
 
 type Body<'f> = Box<dyn Fn(&Trace, &[Tensor]) -> Vec<Tensor> + Send + 'f>;
 
 struct Compiled {
     inputs: Vec<TensorType>,
-    /// Whether it accumulates gradients only.
-    accumulates: bool,
+    /// First parameter groups of the optimizers that accumulate gradients only.
+    accumulates: Vec<usize>,
     /// Which placement of optimizer slots it was made for.
     placement: u64,
+    /// Which modes of layers it was made for.
+    modes: u64,
     /// The session's count of released data, where it reads held data.
     released: Option<u64>,
     id: PlanId,
@@ -81,8 +84,9 @@ struct Compiled {
     column_ranges: Vec<InputRange>,
     layers: Vec<LayerCall>,
     multiply_adds: u64,
-    updates: bool,
-    parts: Vec<crate::tensor::Part>,
+    parts: Vec<Part>,
+    /// What it updates, by level: places among what the session counts.
+    levels: Vec<Vec<usize>>,
 }
 
 /// The results of a run that has been submitted.
@@ -133,7 +137,6 @@ impl Session {
             written: 0,
             micro_step: 0,
             updates: 0,
-            accumulated: 0,
             apply_next: false,
             placement: 0,
             released: 0,
@@ -141,7 +144,8 @@ impl Session {
             upload: Vec::new(),
             memory_limit,
             first_rates: BTreeMap::new(),
-            parts: Vec::new(),
+            optimizers: Vec::new(),
+            counts: Counts::default(),
         };
         session.sync()?;
         Ok(session)
@@ -202,9 +206,9 @@ impl Session {
             mode,
             plans: Vec::new(),
             compiled: 0,
-            micro_steps: 1,
+            parts: Vec::new(),
         };
-        self.plan_for(&mut function, inputs, false)?;
+        self.plan_for(&mut function, inputs, &[])?;
         Ok(function)
     }
 
@@ -213,22 +217,25 @@ impl Session {
         &mut self,
         f: &mut Function,
         inputs: &[TensorType],
-        accumulates: bool,
+        accumulates: &[usize],
     ) -> Result<()> {
         if self.params.misplaced() {
             self.lift_slots()?;
         }
-        let (placement, released) = (self.placement, self.released);
-        let device = &mut self.device;
+        let modes = self.params.modes();
+        let fits = |p: &Compiled| p.inputs == inputs && p.accumulates == accumulates;
+        let mut gone: Vec<PlanId> = Vec::new();
         f.plans.retain(|p| {
-            let stays = (p.placement == placement || f.mode == Mode::Eval)
-                && p.released.is_none_or(|n| n == released);
+            let stays = (p.placement == self.placement || f.mode == Mode::Eval)
+                && (p.modes == modes || f.mode != Mode::Train)
+                && p.released.is_none_or(|n| n == self.released)
+                && (!fits(p) || self.are_level(&p.levels));
             if !stays {
-                device.unload(p.id);
+                gone.push(p.id);
             }
             stays
         });
-        let fits = |p: &Compiled| p.inputs == inputs && p.accumulates == accumulates;
+        gone.into_iter().for_each(|id| self.device.unload(id));
         if let Some(at) = f.plans.iter().position(fits) {
             f.plans[at..].rotate_left(1); // the last one is the one in use
             return Ok(());
@@ -242,15 +249,18 @@ impl Session {
             traced = self.trace(f, inputs, accumulates)?;
         }
         self.take_optimizers(&traced, f.compiled == 0)?;
-        f.micro_steps = traced.micro_steps;
+        f.parts = traced.parts.clone();
         let compiled = self.load_plan(traced, inputs, accumulates)?;
         f.plans.push(compiled);
         f.compiled += 1;
         Ok(())
     }
 
-    fn trace(&self, f: &Function, inputs: &[TensorType], accumulates: bool) -> Result<Traced> {
+    fn trace(&self, f: &Function, inputs: &[TensorType], accumulates: &[usize]) -> Result<Traced> {
         let trace = Trace::new(&self.params, f.mode == Mode::Train);
+        if f.mode == Mode::Train {
+            trace.set_counts(self.counts.clone());
+        }
         if f.mode == Mode::EvalAverage {
             let average = |s: &State| s.path.starts_with(&format!("{}/", state::AVERAGE));
             if !self.params.all().iter().any(average) {
@@ -261,9 +271,7 @@ impl Session {
             }
             trace.use_averages();
         }
-        if accumulates {
-            trace.accumulate_only();
-        }
+        trace.accumulate_only(accumulates);
         let arguments: Vec<Tensor> = inputs.iter().map(|ty| trace.input(ty.clone())).collect();
         self.params.seal(f.compiled > 0);
         let outputs = (f.trace)(&trace, &arguments);
@@ -289,7 +297,7 @@ impl Session {
         &mut self,
         traced: Traced,
         inputs: &[TensorType],
-        accumulates: bool,
+        accumulates: &[usize],
     ) -> Result<Compiled> {
         let segments = self.params.segments();
         let reads_data = |n: &Node| match n.op.kind() {
@@ -297,6 +305,7 @@ impl Session {
             _ => false,
         };
         let reads_data = traced.graph.nodes.iter().any(reads_data);
+        let levels = self.levels(&traced);
         let plan = Arc::new(Plan::compile(traced.graph, self.device.caps())?);
         let memory = plan.memory(&self.params.segments(), self.device.caps());
         if self
@@ -314,14 +323,11 @@ impl Session {
         if self.counters().pipelines > pipelines {
             self.keep_pipelines();
         }
-        let updates = plan
-            .scalars
-            .iter()
-            .any(|(s, _)| matches!(s, Scalar::LearningRate(_)));
         Ok(Compiled {
             inputs: inputs.to_vec(),
-            accumulates,
+            accumulates: accumulates.to_vec(),
             placement: self.placement,
+            modes: self.params.modes(),
             released: reads_data.then_some(self.released),
             id,
             plan,
@@ -329,8 +335,8 @@ impl Session {
             column_ranges: traced.column_ranges,
             layers: traced.layers,
             multiply_adds: traced.multiply_adds,
-            updates,
             parts: traced.parts,
+            levels,
         })
     }
 
@@ -377,8 +383,8 @@ impl Session {
     fn start(&mut self, f: &mut Function, inputs: &[&Array]) -> Result<Pending> {
         let types: Vec<TensorType> = inputs.iter().map(|a| TensorType::of(a)).collect();
         f.check(&types)?;
-        let whole = self.accumulated as usize + 1 >= f.micro_steps || self.apply_next;
-        self.plan_for(f, &types, f.mode == Mode::Train && !whole)?;
+        let accumulates = self.accumulating(f);
+        self.plan_for(f, &types, &accumulates)?;
         let Some(compiled) = f.plans.last() else {
             return Err(Error::argument("the function has no plan"));
         };
@@ -394,23 +400,13 @@ impl Session {
                 .copy_from_slice(array.words());
         }
         for (scalar, region) in &plan.scalars {
-            self.upload[region.offset] = self.scalar(*scalar);
+            self.upload[region.offset] = self.scalar(*scalar, &compiled.levels);
         }
         let ticket = self
             .device
             .submit(compiled.id, &self.upload[..plan.upload_words])?;
         if f.mode == Mode::Train {
-            self.micro_step = self.micro_step.wrapping_add(1);
-            if compiled.updates {
-                self.updates += 1;
-                let made = self.parts.iter_mut();
-                let of = |first| compiled.parts.iter().any(|p| p.groups.0 == first);
-                made.for_each(|(part, n)| *n += u64::from(of(part.groups.0)));
-            }
-            if f.micro_steps > 1 {
-                self.accumulated = if whole { 0 } else { self.accumulated + 1 };
-            }
-            self.apply_next = false;
+            self.count_run(&compiled.parts, &accumulates, &compiled.levels);
         }
         Ok(Pending {
             ticket,
@@ -442,16 +438,16 @@ impl Session {
     }
 
     /// The bits of a scalar for the next run.
-    fn scalar(&self, scalar: Scalar) -> u32 {
+    fn scalar(&self, scalar: Scalar, levels: &[Vec<usize>]) -> u32 {
         let seed = self.params.seed();
         match scalar {
             Scalar::SeedLow => seed as u32,
             Scalar::SeedHigh => (seed >> 32) as u32,
             Scalar::MicroStep => self.micro_step,
-            Scalar::Accumulated => (self.accumulated as f32).to_bits(),
+            Scalar::Accumulated(group) => (self.accumulated_of(group) as f32).to_bits(),
             Scalar::LearningRate(group) => (self.learning_rate_of(group) as f32).to_bits(),
             Scalar::OfUpdate(f) => {
-                let number = self.updates_of(f.first_group) + 1;
+                let number = self.number_of(levels.get(f.level)) + 1;
                 ((f.value)(number, f.args) as f32).to_bits()
             }
         }

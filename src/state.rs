@@ -3,11 +3,15 @@
 //! Each kind lies in flat segments below the binding limit, every state at a multiple of 256 bytes, so that an update
 //! of all parameters is one pass over a segment.
 
+mod counts;
 mod freezing;
 mod held;
+mod modes;
 mod slots;
 mod tree;
 
+pub use counts::Level;
+pub(crate) use counts::{Count, Counts};
 pub use held::Held;
 pub(crate) use slots::{SlotInit, span};
 
@@ -17,7 +21,7 @@ use crate::error::{Error, Result, Site};
 use crate::glob;
 use crate::graph::StateRange;
 use crate::shape::Shape;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Elements that a state's offset is a multiple of: 256 bytes.
@@ -28,6 +32,12 @@ pub const SEGMENT: usize = (128 << 20) / DType::SIZE;
 
 /// The slot that holds the moving average of the weights.
 pub(crate) const AVERAGE: &str = "ema";
+
+/// The slot in which gradients are accumulated.
+pub(crate) const GRADIENT: &str = "grad";
+
+/// What an optimizer keeps of how many items the losses of its micro-steps are means over.
+pub(crate) const COUNTED: &str = "counted";
 
 const TOO_LARGE: &str = "is larger than the 128 MiB that one binding may cover";
 
@@ -100,6 +110,10 @@ struct Store {
     carried: HashMap<Arc<str>, Arc<Array>>,
     /// Whether the slots no longer lie as the trainable parameters do.
     misplaced: bool,
+    /// Paths of layers that are in evaluation mode also where a function trains.
+    evaluates: BTreeSet<String>,
+    /// How often the mode of a layer was changed.
+    modes: u64,
     /// How many of the states a session holds.
     held: usize,
     /// How many arrays of data a session was asked to hold.

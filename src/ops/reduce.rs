@@ -428,7 +428,11 @@ impl Tensor {
     pub fn mean(&self, dims: &[isize], keepdim: bool) -> Tensor {
         let sum = self.reduce(Combine::Sum, dims, keepdim, Site::here());
         let n = self.numel() as f32 / sum.numel() as f32;
-        sum.mul_scalar(1.0 / n)
+        let mean = sum.mul_scalar(1.0 / n);
+        if mean.numel() == 1 {
+            self.trace().mean_over(&mean, self.numel());
+        }
+        mean
     }
 
     /// The largest over `dims`, as [`Tensor::sum`] has them; NaN where any is: `torch.amax`.

@@ -26,7 +26,9 @@ impl Reduction {
             Self::None => losses.clone(),
             Self::BatchMean => {
                 let n = losses.shape().first().copied().unwrap_or(1);
-                losses.sum(&[], false).mul_scalar(1.0 / n as f32)
+                let mean = losses.sum(&[], false).mul_scalar(1.0 / n as f32);
+                losses.trace().mean_over(&mean, n);
+                mean
             }
         }
     }
@@ -35,7 +37,12 @@ impl Reduction {
     #[track_caller]
     pub(crate) fn weighted(self, losses: &Tensor, weights: &Tensor) -> Tensor {
         match self {
-            Self::Mean => losses.sum(&[], false).div(&weights.sum(&[], false)),
+            Self::Mean => {
+                let (total, items) = (losses.sum(&[], false), weights.sum(&[], false));
+                let mean = total.div(&items);
+                losses.trace().mean_over_counted(&mean, &items);
+                mean
+            }
             _ => self.of(losses),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{ALIGN, Params, Segment, State, StateKind};
 use crate::array::Array;
+use crate::dtype::DType;
 use crate::graph::StateRange;
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -71,6 +72,28 @@ impl Params {
         range
     }
 
+    /// A number that an optimizer keeps for all of its parameters together, by its first parameter group: 0 at first.
+    pub(crate) fn slot_of_all(&self, slot: &str, first_group: usize) -> StateRange {
+        let path: Arc<str> = format!("{slot}/{first_group}").into();
+        let mut store = self.lock();
+        if let Some(&at) = store.by_path.get(&path) {
+            return store.states[at].range;
+        }
+        let range = store.allocate(StateKind::Optimizer, slot, 1);
+        let carried = store.carried.remove(&path);
+        store.insert(State {
+            path,
+            shape: [].into(),
+            dtype: DType::F32,
+            kind: StateKind::Optimizer,
+            range,
+            init: carried.unwrap_or_else(|| Arc::new(Array::scalar(0.0f32))),
+            starts_as: None,
+            trainable: false,
+        });
+        range
+    }
+
     /// Whether the slots of optimizers must be placed anew: the trainable parameters are others than when they were.
     pub(crate) fn misplaced(&self) -> bool {
         self.lock().misplaced
@@ -107,14 +130,14 @@ impl Params {
         self.lock().carried = values.collect();
     }
 
-    /// The shape of the slot at `path` (`SLOT/PARAMETER`) of a frozen parameter, if an optimizer keeps such slots.
-    pub(crate) fn slot_of_frozen(&self, path: &str) -> Option<Shape> {
+    /// The shape of the slot at `path` (`SLOT/PARAMETER`) of a frozen parameter, if an optimizer keeps such slots, or `any`.
+    pub(crate) fn slot_of_frozen(&self, path: &str, any: bool) -> Option<Shape> {
         let (slot, parameter) = path.split_once('/')?;
         let store = self.lock();
         let kept = |s: &Segment| s.kind == StateKind::Optimizer && s.slot == slot;
         let state = &store.states[*store.by_path.get(parameter)?];
         let frozen = state.kind == StateKind::Parameter && !state.trainable;
-        (frozen && store.segments.iter().any(kept)).then(|| state.shape.clone())
+        (frozen && (any || store.segments.iter().any(kept))).then(|| state.shape.clone())
     }
 }
 

@@ -3,15 +3,20 @@
 //! Building never fails on the spot: the first misuse is kept, with the layer and the line that made it, and what
 //! came of it is poisoned.
 
+mod items;
+mod modes;
+mod updates;
+
 use super::Tensor;
 use crate::array::{Array, Element};
 use crate::error::{Error, Misuse, Site};
 use crate::graph::{Graph, Leaf, Node, Scalar, StateRange, TensorType, Value};
 use crate::op::OpDef;
 use crate::ops::leaf::LeafOp;
-use crate::state::Params;
+use crate::state::{Counts, Level, Params};
+use items::Items;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,8 +30,17 @@ struct Inner {
     scopes: Vec<(Arc<str>, Option<Site>)>,
     training: bool,
     averages: bool,
-    accumulates: bool,
-    micro_steps: usize,
+    /// Whether layers leave their running statistics as they are.
+    keeps_statistics: bool,
+    /// First parameter groups of optimizers that accumulate gradients and leave the update to a later run.
+    accumulates: Vec<usize>,
+    /// How often what optimizers keep has been updated before the run.
+    counts: Counts,
+    levels: Vec<Level>,
+    /// Paths of the slots of all levels.
+    leveled: HashSet<Arc<str>>,
+    /// What losses are means over.
+    items: HashMap<Value, Items>,
     params: Params,
     ordinals: HashMap<String, usize>,
     ranges: Vec<InputRange>,
@@ -85,10 +99,10 @@ pub struct Traced {
     pub layers: Vec<LayerCall>,
     /// Multiply-adds of all that was traced before the first gradient: of one forward pass.
     pub multiply_adds: u64,
-    /// Micro-steps whose gradients make an update.
-    pub micro_steps: usize,
     /// The optimizers that make updates.
     pub parts: Vec<Part>,
+    /// Which slots the run updates, those of one number of updates together.
+    pub levels: Vec<Level>,
 }
 
 /// What an optimizer is over, and which parameter groups are its own.
@@ -98,6 +112,8 @@ pub struct Part {
     pub groups: (usize, usize),
     /// Patterns of its parameters; empty for all.
     pub parameters: Vec<String>,
+    /// Micro-steps whose gradients make an update.
+    pub micro_steps: usize,
 }
 
 impl Trace {
@@ -109,8 +125,12 @@ impl Trace {
             scopes: Vec::new(),
             training,
             averages: false,
-            accumulates: false,
-            micro_steps: 1,
+            keeps_statistics: false,
+            accumulates: Vec::new(),
+            counts: Counts::default(),
+            levels: Vec::new(),
+            leveled: HashSet::new(),
+            items: HashMap::new(),
             params: params.root(),
             ordinals: HashMap::new(),
             ranges: Vec::new(),
@@ -123,36 +143,6 @@ impl Trace {
             running: Vec::new(),
             forward: None,
         })))
-    }
-
-    /// Whether layers should behave as in training.
-    pub fn is_training(&self) -> bool {
-        self.0.borrow().training
-    }
-
-    /// Have layers use the moving averages of their weights, where there are such.
-    pub(crate) fn use_averages(&self) {
-        self.0.borrow_mut().averages = true;
-    }
-
-    /// Whether layers use the moving averages of their weights.
-    pub(crate) fn averages(&self) -> bool {
-        self.0.borrow().averages
-    }
-
-    /// Have optimizers accumulate gradients and leave the update to a later run.
-    pub(crate) fn accumulate_only(&self) {
-        self.0.borrow_mut().accumulates = true;
-    }
-
-    /// Whether optimizers accumulate gradients and leave the update to a later run.
-    pub(crate) fn accumulates(&self) -> bool {
-        self.0.borrow().accumulates
-    }
-
-    /// Micro-steps whose gradients make an update.
-    pub(crate) fn set_micro_steps(&self, n: usize) {
-        self.0.borrow_mut().micro_steps = n;
     }
 
     /// The parameters and states that the trace may use.
@@ -406,16 +396,6 @@ impl Trace {
         }
     }
 
-    /// The learning rate that a parameter group starts with.
-    pub(crate) fn learning_rate(&self, group: usize, rate: f64) {
-        self.0.borrow_mut().rates.push((group, rate));
-    }
-
-    /// Have runs count an update of an optimizer.
-    pub(crate) fn updates_part(&self, part: Part) {
-        self.0.borrow_mut().parts.push(part);
-    }
-
     /// Have what is traced from here on be no part of the forward pass.
     pub(crate) fn forward_ends(&self) {
         let mut inner = self.0.borrow_mut();
@@ -476,6 +456,7 @@ impl Trace {
         };
         let outputs = outputs.iter().map(mine).collect::<Result<_, _>>()?;
         inner.states.clear(); // each holds the trace
+        inner.items.clear();
         let mut graph = std::mem::take(&mut inner.graph);
         graph.outputs = outputs;
         let ranges = std::mem::take(&mut inner.ranges);
@@ -483,17 +464,17 @@ impl Trace {
         let learning_rates = std::mem::take(&mut inner.rates);
         let layers = std::mem::take(&mut inner.layers);
         let parts = std::mem::take(&mut inner.parts);
-        let micro_steps = inner.micro_steps;
+        let levels = std::mem::take(&mut inner.levels);
         let forward = inner.forward.unwrap_or(graph.nodes.len());
         Ok(Traced {
             multiply_adds: graph.multiply_adds(0..forward),
-            micro_steps,
             graph,
             ranges,
             column_ranges,
             learning_rates,
             layers,
             parts,
+            levels,
         })
     }
 }

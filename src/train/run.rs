@@ -10,6 +10,7 @@ use super::trainer::{Pace, Trainer};
 use crate::array::Array;
 use crate::data::{self, DataLoader};
 use crate::error::{Error, Result};
+use crate::glob;
 use crate::optim::{PlateauMode, Schedule};
 use crate::session::Pending;
 use crate::state::StateKind;
@@ -134,7 +135,8 @@ impl Trainer<'_> {
 
     /// One batch.
     fn step(&mut self, run: &mut Run, batch: &[Array]) -> Result<()> {
-        if self.session.accumulated() == 0 {
+        let first_group = self.minimize.first_group;
+        if self.session.accumulated_of(first_group) == 0 {
             self.emit(|c, e| c.on_step_begin(e))?;
         }
         let last = run.at.batch + 1 == run.loader.len();
@@ -143,8 +145,12 @@ impl Trainer<'_> {
         }
         self.set_rates(run);
         let inputs: Vec<&Array> = batch.iter().collect();
-        let (step, learning_rate) = (self.session.updates(), self.session.learning_rate());
-        let whole = self.session.accumulated() as usize + 1 >= self.minimize.micro_steps;
+        let (step, learning_rate) = (
+            self.session.updates(),
+            self.session.learning_rate_of(first_group),
+        );
+        let accumulated = self.session.accumulated_of(first_group) as usize;
+        let whole = accumulated + 1 >= self.minimize.micro_steps;
         let gradients = (whole || last) && self.gradients_wanted(step + 1 - run.before);
         if gradients && self.observed.is_none() {
             let feed = self.train.as_ref().map(|c| c.feed.clone());
@@ -216,7 +222,10 @@ impl Trainer<'_> {
     /// Hand out the gradients of update `step`.
     fn hand_out(&mut self, step: u64, gradients: Vec<Array>) -> Result<()> {
         let mut params = self.session.params().root().list();
-        params.retain(|s| s.kind == StateKind::Parameter && s.trainable);
+        let patterns = &self.minimize.parameters;
+        let meant =
+            |path: &str| patterns.is_empty() || patterns.iter().any(|p| glob::matches(p, path));
+        params.retain(|s| s.kind == StateKind::Parameter && s.trainable && meant(&s.path));
         let paths = params.into_iter().map(|s| s.path);
         let named: Vec<(Arc<str>, Array)> = paths.zip(gradients).collect();
         self.emit(|c, e| match c.wants_gradients(step) {
@@ -327,7 +336,7 @@ impl Trainer<'_> {
         if !loss.is_finite() {
             self.emit(|c, e| c.on_loss(e, run.at.read, loss))?;
             if !self.control.should_training_stop {
-                let rate = self.session.learning_rate();
+                let rate = self.session.learning_rate_of(self.minimize.first_group);
                 return Err(self.diverged(self.session.updates(), loss as f32, rate));
             }
             run.broken = true;

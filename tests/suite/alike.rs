@@ -27,7 +27,7 @@ fn moves(
     params: &Params,
     pass: &crate::common::Pass,
     runs: usize,
-    body: impl Fn(&Trace) + Send,
+    body: impl Fn(&Trace) + Send + Sync,
 ) -> Option<Vec<f32>> {
     let mut session = pass.open(params)?;
     let mut f = session

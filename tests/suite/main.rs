@@ -11,11 +11,13 @@ mod cases;
 #[path = "../common/devices.rs"]
 mod common;
 
+mod accumulation;
 mod alike;
 mod attention;
 mod attention_errors;
 mod attention_keys;
 mod bits;
+mod counts;
 mod empty;
 mod errors;
 mod extremes;
@@ -29,6 +31,7 @@ mod layer_errors;
 mod limits;
 mod look;
 mod mistakes;
+mod modes;
 mod norm;
 mod norm_reads;
 mod optimizers;

@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod accumulation;
 mod arguments;
 mod callbacks;
 mod checkpoints;
