@@ -23,6 +23,7 @@ mod errors;
 mod extremes;
 mod extremes_torch;
 mod freezing;
+mod gan;
 mod gradcheck;
 mod guides;
 mod init;
