@@ -16,7 +16,8 @@ impl Params {
     /// use wgrad::nn::{BatchNorm1d, Dropout, Linear, Sequential};
     /// use wgrad::Params;
     /// let params = Params::new(0);
-    /// let backbone = Sequential::new(&params.at("backbone")).add(Linear::new(4, 8)).add(BatchNorm1d::new(8)).add(Dropout::new(0.5));
+    /// let backbone = Sequential::new(&params.at("backbone")).add(Linear::new(4, 8));
+    /// let backbone = backbone.add(BatchNorm1d::new(8)).add(Dropout::new(0.5));
     /// assert_eq!(params.eval("backbone")?, 4); // the container and three layers
     /// assert_eq!(params.train("backbone.2")?, 1); // its dropout drops again
     /// # drop(backbone);

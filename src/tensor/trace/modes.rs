@@ -3,8 +3,8 @@
 use super::Trace;
 
 impl Trace {
-    /// Whether the current layer should behave as in training: in a function that trains, unless [`Params::eval`] has the
-    /// layer, or the innermost one around it that was built at a path, be in evaluation mode.
+    /// Whether the current layer should behave as in training: in a function that trains, unless it, or the innermost layer
+    /// around it that was built at a path, is in evaluation mode: [`Params::eval`](crate::Params::eval).
     pub fn is_training(&self) -> bool {
         let inner = self.0.borrow();
         let mut around = inner.scopes.iter().rev();
