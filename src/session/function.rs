@@ -60,6 +60,15 @@ impl Function<'_> {
     }
 }
 
+#[cfg(feature = "train")]
+impl super::Session {
+    /// Whether `f`, which was compiled, takes arguments of these types: what compiling for them would say first.
+    pub(crate) fn check_inputs(&self, f: &Function, inputs: &[TensorType]) -> Result<()> {
+        f.check(inputs)?;
+        self.trace(f, inputs, false).map(drop)
+    }
+}
+
 pub(super) fn check_range(r: &InputRange, inputs: &[&Array]) -> Result<()> {
     let Ok(values) = inputs[r.input].as_slice::<i32>() else {
         return Ok(());

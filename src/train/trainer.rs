@@ -1,6 +1,6 @@
 //! The trainer: a task, data, arguments.
 
-use super::args::TrainingArguments;
+use super::args::{IntervalStrategy, TrainingArguments};
 use super::callback::{Callback, Event, TrainerControl, TrainerState};
 use super::metrics::EvalPrediction;
 use super::on_device::{Feed, OnDevice};
@@ -46,7 +46,7 @@ pub struct Trainer<'a> {
     /// The training function that returns the gradients too, once a callback wanted them.
     pub(super) observed: Option<Compiled<'a>>,
     /// Whether averages of the weights are kept.
-    averages: bool,
+    pub(super) averages: bool,
     /// Without and with predictions, then the same for data on the device.
     pub(super) eval: [Option<Compiled<'a>>; 4],
     pub(super) on_device: OnDevice,
@@ -96,14 +96,6 @@ pub trait Source {
 
 impl<D: Dataset + 'static> Source for D {
     fn loader(self, options: DataLoaderOptions) -> Result<Option<DataLoader>> {
-        let batch_size = match options.shuffle {
-            true => options.batch_size,
-            false => options.batch_size.min(self.len()),
-        };
-        let options = DataLoaderOptions {
-            batch_size,
-            ..options
-        };
         DataLoader::new(self, options).map(Some)
     }
 }
@@ -256,7 +248,8 @@ impl<'a> Trainer<'a> {
     pub fn summary(&mut self, train: &impl Dataset) -> Result<Summary> {
         self.check()?;
         self.loader_options().check(train.len())?;
-        let batch = train.batch(&(0..self.args.train_batch_size).collect::<Vec<_>>(), 0)?;
+        let first = 0..self.args.train_batch_size.min(train.len());
+        let batch = train.batch(&first.collect::<Vec<_>>(), 0)?;
         self.compile(&types_of(&batch), &Feed::default())?;
         Ok(Summary::new(
             self.session,
@@ -449,6 +442,7 @@ impl<'a> Trainer<'a> {
                 state: &self.state,
                 control: &mut self.control,
                 summary: self.table.as_ref(),
+                averages: self.averages,
                 session: self.session,
             };
             of(callback.as_mut(), &mut event)
@@ -471,7 +465,15 @@ impl<'a> Trainer<'a> {
         }
         self.args.check_rate(self.rule().learning_rate())?;
         match &self.pace {
-            Pace::Plateau(plateau) => plateau.check()?,
+            Pace::Plateau(plateau) => {
+                plateau.check()?;
+                if self.args.eval_strategy == IntervalStrategy::No {
+                    return Err(Error::argument(format!(
+                        "the plateau looks at {} of evaluations: eval_strategy is No",
+                        self.plateau_metric()
+                    )));
+                }
+            }
             Pace::PerStep(_) | Pace::PerEpoch(_) => {}
             Pace::Constant => return self.check_callbacks(),
         }

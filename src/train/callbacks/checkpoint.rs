@@ -1,14 +1,17 @@
 //! Weights in files of one's own naming.
 
 use super::super::callback::{Callback, Event};
+use super::super::checkpoints::remove_file;
 use super::super::{Logs, TrainingArguments};
 use super::Monitor;
+use super::loggers::make_parent;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Writes the weights to safetensors files, as Keras's and Lightning's `ModelCheckpoint`: at each evaluation, or at those that
-/// are the best so far, or every so many updates. For going on with a training there are
+/// are the best so far, or every so many updates. At evaluations they are the weights that were measured: where averages are kept,
+/// those. For going on with a training there are
 /// [`TrainingArguments::save_strategy`] and its checkpoints.
 ///
 /// Paths may name numbers: `best-{epoch:.1}-{eval_accuracy:.3}.safetensors`, `step-{step:06}.safetensors`. `{name:.N}` has
@@ -65,18 +68,10 @@ impl ModelCheckpoint {
         self.last = Some(path.into());
         self
     }
-
-    fn write(&mut self, event: &mut Event, numbers: &Logs) -> Result<PathBuf> {
-        let path = PathBuf::from(filled(&self.pattern, numbers)?);
-        save(event, &path)?;
-        Ok(path)
-    }
 }
 
 fn save(event: &mut Event, path: &Path) -> Result<()> {
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-    }
+    make_parent(path)?;
     event.session.save(path)
 }
 
@@ -106,11 +101,8 @@ impl Callback for ModelCheckpoint {
         }
     }
 
-    fn on_train_begin(&mut self, event: &mut Event) -> Result<()> {
-        if event.state.global_step == 0 {
-            self.seen = Written::default();
-        }
-        Ok(())
+    fn reset(&mut self) {
+        self.seen = Written::default();
     }
 
     fn on_step_end(&mut self, event: &mut Event) -> Result<()> {
@@ -121,7 +113,8 @@ impl Callback for ModelCheckpoint {
                 ("epoch", event.state.epoch),
                 ("step", step as f64),
             ]);
-            self.write(event, &numbers)?;
+            let path = PathBuf::from(filled(&self.pattern, &numbers)?);
+            save(event, &path)?;
         }
         Ok(())
     }
@@ -135,12 +128,18 @@ impl Callback for ModelCheckpoint {
             return Ok(());
         }
         self.seen.best = Some(value).filter(|v| v.is_finite());
-        let path = self.write(event, metrics)?;
-        let before = self.seen.path.replace(path.clone());
-        if let Some(before) = before.filter(|b| self.best_only && *b != path) {
-            std::fs::remove_file(&before).map_err(|e| Error::io(&before, e))?;
+        let path = PathBuf::from(filled(&self.pattern, metrics)?);
+        make_parent(&path)?;
+        match event.averages {
+            true => event.session.save_average(&path)?,
+            false => event.session.save(&path)?,
         }
-        Ok(())
+        let before = self.seen.path.replace(path.clone());
+        match before.filter(|b| self.best_only && *b != path) {
+            // It is gone already where a training went on from before this evaluation.
+            Some(before) => remove_file(&before),
+            None => Ok(()),
+        }
     }
 
     fn on_train_end(&mut self, event: &mut Event) -> Result<()> {
