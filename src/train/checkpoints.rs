@@ -218,6 +218,11 @@ impl Draft {
         }
     }
 
+    /// The best checkpoint that it names.
+    pub fn best(&self) -> Option<PathBuf> {
+        self.saved.state.best_model_checkpoint.clone()
+    }
+
     /// Have the checkpoint be there, with the files that `fill` writes too: all is synced and then renamed.
     pub fn write(self, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let (folder, temporary) = (&self.folder, &self.temporary);
@@ -344,13 +349,13 @@ pub(super) fn newest(output: &Path) -> Result<Option<(PathBuf, Saved)>> {
     ))
 }
 
-/// Remove the oldest checkpoints in `output` until `limit` are left, but neither that of `step`, the newest, nor `best`. Those of
-/// later steps are older than all others: a training has gone back from there.
-pub(super) fn prune(output: &Path, limit: usize, step: u64, best: Option<&Path>) -> Result<()> {
+/// Remove the oldest checkpoints in `output` until `limit` are left, but neither that of `step`, the newest, nor the best ones. Those
+/// of later steps are older than all others: a training has gone back from there.
+pub(super) fn prune(output: &Path, limit: usize, step: u64, best: &[&PathBuf]) -> Result<()> {
     let mut all = list(output)?;
     all.sort_by_key(|(of, _)| (*of <= step, *of));
     let newest = folder(output, step);
-    let stays = |path: &PathBuf| *path == newest || best == Some(path);
+    let stays = |path: &PathBuf| *path == newest || best.contains(&path);
     let excess = all.len().saturating_sub(limit);
     let old = all.iter().map(|(_, path)| path).filter(|p| !stays(p));
     old.take(excess).try_for_each(|path| discard(path))

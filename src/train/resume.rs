@@ -177,6 +177,7 @@ impl Trainer<'_> {
     /// Write the checkpoint of a snapshot, after which there was no update, and remove old ones.
     pub(super) fn write_checkpoint(&mut self, snapshot: Snapshot) -> Result<PathBuf> {
         let rates = self.session.rates();
+        let before = snapshot.draft.best();
         self.set_all_rates(&snapshot.rates);
         let written = snapshot.draft.write(|files| {
             self.session.save(files.join(checkpoints::MODEL))?;
@@ -192,14 +193,16 @@ impl Trainer<'_> {
         self.kept = kept(&folder, self.state.epoch);
         if let Some(output) = self.args.output_dir.clone() {
             if let Some(limit) = self.args.save_total_limit {
-                let best = self.state.best_model_checkpoint.as_deref();
-                checkpoints::prune(&output, limit, step, best)?;
+                // One of a training that ended within a pass goes on with the best one of before.
+                let best = [&self.state.best_model_checkpoint, &before];
+                let best: Vec<&PathBuf> = best.into_iter().flatten().collect();
+                checkpoints::prune(&output, limit, step, &best)?;
             }
             self.write_history(&output)?;
         }
-        let before = self.control;
+        let asked = self.control;
         self.emit(|c, e| c.on_save(e, &folder))?;
-        if self.control != before {
+        if self.control != asked {
             checkpoints::amend(&folder, self.control)?;
         }
         Ok(folder)

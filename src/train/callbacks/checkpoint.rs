@@ -3,8 +3,8 @@
 use super::super::callback::{Callback, Event};
 use super::super::checkpoints::remove_file;
 use super::super::{Logs, TrainingArguments};
-use super::Monitor;
 use super::loggers::make_parent;
+use super::{Monitor, free_name};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -30,7 +30,13 @@ pub struct ModelCheckpoint {
 struct Written {
     best: Option<f64>,
     path: Option<PathBuf>,
+    /// The best file, in a checkpoint.
+    #[serde(default)]
+    kept: Option<String>,
 }
+
+/// The best file, in a checkpoint: the name without its ending.
+const KEPT: &str = "model_checkpoint";
 
 impl ModelCheckpoint {
     /// One that writes to `pattern` at each evaluation.
@@ -68,6 +74,12 @@ impl ModelCheckpoint {
         self.last = Some(path.into());
         self
     }
+}
+
+/// Have the same file be at `to`, without a copy where the file system can.
+fn link(from: &Path, to: &Path) -> Result<()> {
+    let made = std::fs::hard_link(from, to).or_else(|_| std::fs::copy(from, to).map(drop));
+    made.map_err(|e| Error::io(to, e))
 }
 
 fn save(event: &mut Event, path: &Path) -> Result<()> {
@@ -149,14 +161,29 @@ impl Callback for ModelCheckpoint {
         }
     }
 
-    fn state(&mut self, _: &Path) -> Result<Option<serde_json::Value>> {
+    fn state(&mut self, folder: &Path) -> Result<Option<serde_json::Value>> {
+        self.seen.kept = None;
+        if let Some(path) = self.seen.path.as_ref().filter(|_| self.best_only) {
+            let name = free_name(folder, KEPT);
+            if path.exists() {
+                link(path, &folder.join(&name))?;
+                self.seen.kept = Some(name);
+            }
+        }
         Ok(serde_json::to_value(&self.seen).ok())
     }
 
     fn load_state(&mut self, state: &serde_json::Value, folder: &Path) -> Result<()> {
         self.seen = Written::deserialize(state)
             .map_err(|e| Error::file(folder, None, format!("model_checkpoint: {e}")))?;
-        Ok(())
+        // What came after this checkpoint may have taken its place.
+        match (&self.seen.path, &self.seen.kept) {
+            (Some(path), Some(kept)) if !path.exists() => {
+                make_parent(path)?;
+                link(&folder.join(kept), path)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::callback::{Callback, Event};
 use super::super::{Logs, TrainingArguments};
-use super::{Monitor, averages_of};
+use super::{Monitor, averages_of, free_name};
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::weights::{self, Reader};
@@ -172,16 +172,9 @@ impl Callback for EarlyStopping {
     fn state(&mut self, folder: &Path) -> Result<Option<serde_json::Value>> {
         self.seen.weights = None;
         if !self.weights.is_empty() {
-            // There may be several of these callbacks.
-            let names = (0..).map(|n| match n {
-                0 => format!("{WEIGHTS}.safetensors"),
-                n => format!("{WEIGHTS}-{n}.safetensors"),
-            });
-            let name = names.into_iter().find(|name| !folder.join(name).exists());
-            if let Some(name) = &name {
-                weights::write(folder.join(name), &self.weights, &BTreeMap::new())?;
-            }
-            self.seen.weights = name;
+            let name = free_name(folder, WEIGHTS);
+            weights::write(folder.join(&name), &self.weights, &BTreeMap::new())?;
+            self.seen.weights = Some(name);
         }
         Ok(serde_json::to_value(&self.seen).ok())
     }

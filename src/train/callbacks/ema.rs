@@ -1,6 +1,7 @@
 //! Moving averages of the weights.
 
 use super::super::callback::{Callback, Event};
+use super::loggers::make_parent;
 use crate::error::Result;
 use crate::optim::MinimizeOptions;
 use std::path::PathBuf;
@@ -53,7 +54,10 @@ impl Callback for Ema {
 
     fn on_train_end(&mut self, event: &mut Event) -> Result<()> {
         match &self.path {
-            Some(path) => event.session.save_average(path),
+            Some(path) => {
+                make_parent(path)?;
+                event.session.save_average(path)
+            }
             None => Ok(()),
         }
     }

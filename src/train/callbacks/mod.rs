@@ -21,6 +21,7 @@ use super::{IntervalStrategy, TrainingArguments};
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::state::{AVERAGE, State};
+use std::path::Path;
 
 /// The moving averages of weights that a session keeps.
 pub(super) fn averages_of(session: &Session) -> Vec<State> {
@@ -28,6 +29,17 @@ pub(super) fn averages_of(session: &Session) -> Vec<State> {
     let mut states = session.params().all();
     states.retain(|s| s.path.starts_with(&prefix));
     states
+}
+
+/// A name for a file of weights in a checkpoint's folder, where there may be several callbacks of a kind.
+fn free_name(folder: &Path, stem: &str) -> String {
+    let mut name = format!("{stem}.safetensors");
+    let mut n = 1;
+    while folder.join(&name).exists() {
+        name = format!("{stem}-{n}.safetensors");
+        n += 1;
+    }
+    name
 }
 
 /// A metric of evaluations and which of its values are better.
