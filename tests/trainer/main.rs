@@ -9,6 +9,8 @@
 mod common;
 
 mod arguments;
+mod batches;
+mod best;
 mod callbacks;
 mod checkpoints;
 mod console;
@@ -18,6 +20,7 @@ mod on_device;
 mod penalties;
 mod pictures;
 mod split;
+mod stops;
 
 use common::{arguments, session};
 use wgrad::data::TensorDataset;
