@@ -83,7 +83,7 @@ pub enum Resume {
     /// None: it begins anew.
     #[default]
     No,
-    /// The newest one in `output_dir`, which must have one.
+    /// The newest one in `output_dir`, that of most updates; there must be one.
     Latest,
     /// The newest one in `output_dir`, where there is one: the same call begins and goes on.
     LatestIfAny,

@@ -349,11 +349,15 @@ pub(super) fn newest(output: &Path) -> Result<Option<(PathBuf, Saved)>> {
     ))
 }
 
-/// Remove the oldest checkpoints in `output` until `limit` are left, but neither that of `step`, the newest, nor the best ones. Those
-/// of later steps are older than all others: a training has gone back from there.
+/// Remove the oldest checkpoints in `output` until `limit` are left, but neither that of `step`, the newest, nor the best ones. Where
+/// there are more, all of later steps go first: a training has gone back from there.
 pub(super) fn prune(output: &Path, limit: usize, step: u64, best: &[&PathBuf]) -> Result<()> {
     let mut all = list(output)?;
-    all.sort_by_key(|(of, _)| (*of <= step, *of));
+    if all.len() > limit {
+        let later = all.iter().filter(|(of, _)| *of > step);
+        later.into_iter().try_for_each(|(_, path)| discard(path))?;
+        all.retain(|(of, _)| *of <= step);
+    }
     let newest = folder(output, step);
     let stays = |path: &PathBuf| *path == newest || best.contains(&path);
     let excess = all.len().saturating_sub(limit);

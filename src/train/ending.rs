@@ -5,7 +5,7 @@ use super::callbacks::averages_of;
 use super::checkpoints;
 use super::run::Run;
 use super::trainer::Trainer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::state::AVERAGE;
 use crate::weights::Reader;
 use std::path::Path;
@@ -37,6 +37,14 @@ impl Trainer<'_> {
     fn restore_weights(&mut self) -> Result<bool> {
         let best = self.state.best_model_checkpoint.clone();
         let best = best.filter(|_| self.args.load_best_model_at_end);
+        let measured = self.state.best_global_step;
+        if let (None, true, Some(step)) = (&best, self.args.load_best_model_at_end, measured) {
+            return Err(Error::argument(format!(
+                "load_best_model_at_end: the best evaluation, after step {step}, has no checkpoint any more: it was removed when a \
+                 later one was better, from before which this training has gone on{}",
+                self.kept
+            )));
+        }
         let mut restored = best.is_some();
         if let Some(best) = best {
             self.session.load(best.join(checkpoints::MODEL))?;

@@ -103,6 +103,13 @@ impl Trainer<'_> {
             return Ok(found.map(|path| self.in_output(path)));
         }
         let Some(found) = found else {
+            // A training that went on from here had a better one, and no room for both.
+            let step = saved.state.global_step;
+            let parent = folder.parent().filter(|p| !p.as_os_str().is_empty());
+            let beside = checkpoints::list(parent.unwrap_or(Path::new(".")))?;
+            if beside.iter().any(|(later, _)| *later > step) {
+                return Ok(None);
+            }
             return Err(Error::argument(format!(
                 "load_best_model_at_end: {}, the best checkpoint of the training that {} is of, is not there any more: put it \
                  beside that, or set load_best_model_at_end to false",
@@ -138,10 +145,15 @@ impl Trainer<'_> {
 
     /// Write a checkpoint, if there is an `output_dir`, and remove old ones.
     pub(super) fn save_checkpoint(&mut self, run: &Run) -> Result<Option<PathBuf>> {
-        match self.snapshot(run)? {
-            Some(snapshot) => self.write_checkpoint(snapshot).map(Some),
-            None => Ok(None),
+        let Some(snapshot) = self.snapshot(run)? else {
+            return Ok(None);
+        };
+        let asked = self.control;
+        let folder = self.write_checkpoint(snapshot)?;
+        if self.control != asked {
+            checkpoints::amend(&folder, self.control)?;
         }
+        Ok(Some(folder))
     }
 
     /// Where the training is, for a checkpoint, if there is an `output_dir`.
@@ -174,7 +186,8 @@ impl Trainer<'_> {
         }))
     }
 
-    /// Write the checkpoint of a snapshot, after which there was no update, and remove old ones.
+    /// Write the checkpoint of a snapshot, after which there was no update, and remove old ones. What callbacks ask for when it is
+    /// written is not in it.
     pub(super) fn write_checkpoint(&mut self, snapshot: Snapshot) -> Result<PathBuf> {
         let rates = self.session.rates();
         let before = snapshot.draft.best();
@@ -200,11 +213,7 @@ impl Trainer<'_> {
             }
             self.write_history(&output)?;
         }
-        let asked = self.control;
         self.emit(|c, e| c.on_save(e, &folder))?;
-        if self.control != asked {
-            checkpoints::amend(&folder, self.control)?;
-        }
         Ok(folder)
     }
 

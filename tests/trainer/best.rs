@@ -1,13 +1,15 @@
 //! The best evaluation: which model a training ends with.
 
 use super::{pairs, small_of, task};
-use crate::common::session;
+use crate::common::{hash, session};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 use wgrad::Array;
 use wgrad::optim::{MinimizeOptions, Sgd};
 use wgrad::train::{
-    EarlyStopping, Ema, IntervalStrategy, ModelCheckpoint, Resume, SaveStrategy, Trainer,
+    EarlyStopping, Ema, IntervalStrategy, Lambda, ModelCheckpoint, Resume, SaveStrategy, Trainer,
     TrainerState, TrainingArguments,
 };
 use wgrad::weights::Reader;
@@ -185,4 +187,49 @@ fn the_best_is_found_where_the_training_was() {
     };
     let ended = train(TOO_LARGE, without, |t| t).unwrap();
     assert_eq!(ended.state.best_model_checkpoint, None);
+}
+
+#[test]
+fn a_best_one_that_a_better_one_replaced_may_be_gone() {
+    let dir = TempDir::new().unwrap();
+    let scores = |last: f64| [0.0, 1.0, 0.5, last];
+    let run = |output: &str, scores: [f64; 4], resume| {
+        let args = TrainingArguments {
+            num_train_epochs: 3.0,
+            save_total_limit: Some(2),
+            metric_for_best_model: Some("score".into()),
+            resume_from_checkpoint: resume,
+            ..best(&dir.path().join(output))
+        };
+        let step = Arc::<AtomicU64>::default();
+        let now = step.clone();
+        let note = Lambda::new().on_epoch_end(move |event| {
+            step.store(event.state.global_step, Ordering::SeqCst);
+            Ok(())
+        });
+        let small = small_of(1, 8);
+        let mut s = session(&small.params);
+        let mut trainer = Trainer::new(&mut s, task(&small.fc), args)
+            .callback(note)
+            .compute_metrics(move |_| {
+                let pass = now.load(Ordering::SeqCst) / 4;
+                Ok(vec![("score".to_owned(), scores[pass as usize])])
+            });
+        trainer.fit(small.data.clone(), small.data.clone())?;
+        Ok::<_, wgrad::Error>(hash(trainer.session()))
+    };
+    let whole = run("run", scores(2.0), Resume::No).unwrap();
+    let from = || Resume::From(dir.path().join("run/checkpoint-8"));
+    assert!(!dir.path().join("run/checkpoint-4").exists());
+    assert_eq!(run("other", scores(2.0), from()).unwrap(), whole);
+    let error = run("worse", scores(0.0), from()).unwrap_err().to_string();
+    assert!(
+        error.starts_with(
+            "load_best_model_at_end: the best evaluation, after step 4, has no checkpoint any more"
+        ) && error.contains("worse/checkpoint-12"),
+        "{error}"
+    );
+    std::fs::remove_dir_all(dir.path().join("run/checkpoint-12")).unwrap();
+    let error = run("late", scores(2.0), from()).unwrap_err().to_string();
+    assert!(error.contains("is not there any more"), "{error}");
 }

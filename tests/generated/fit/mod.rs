@@ -16,10 +16,11 @@ use wgrad::rng::Rng;
 use wgrad::train::Resume;
 
 /// A run to its end, with the number of its events.
-fn whole(setup: &Setup, folder: &Path, output: &Path, resume: Resume) -> (Ran, u64) {
+fn whole(setup: &Setup, folder: &Path, output: &Path, resume: Resume, note: &str) -> (Ran, u64) {
     let halting = halting(Halt::None, 0);
     let ran = setup.run(output, &folder.join("files"), resume, &halting);
-    (ran.unwrap(), halting.seen.load(Ordering::SeqCst))
+    let ran = ran.unwrap_or_else(|error| panic!("{error}: {note}"));
+    (ran, halting.seen.load(Ordering::SeqCst))
 }
 
 fn halting(halt: Halt, at: u64) -> Halting {
@@ -87,7 +88,7 @@ fn in_parts(
         }
     }
     note += &format!("\n{resume:?} in {}", output.display());
-    let ran = whole(setup, folder, &output, resume).0;
+    let ran = whole(setup, folder, &output, resume, &note).0;
     (
         Outcome::of(&ran, &output, &folder.join("files")),
         stayed,
@@ -109,7 +110,13 @@ fn same_after(name: &str, many: u64, halt: Halt, moves: bool) {
         }
         let (dir, other) = (folder(), folder());
         let output = dir.path().join("run");
-        let (ran, events) = whole(&setup, dir.path(), &output, Resume::No);
+        let (ran, events) = whole(
+            &setup,
+            dir.path(),
+            &output,
+            Resume::No,
+            &format!("{setup:?}"),
+        );
         let mut expected = Outcome::of(&ran, &output, &dir.path().join("files"));
         let most = match halt {
             Halt::Steps => ran.state.max_steps,
@@ -126,7 +133,7 @@ fn same_after(name: &str, many: u64, halt: Halt, moves: bool) {
         }
         // What has ended stays what it was.
         if halt == Halt::None && !checkpoints(&output).is_empty() {
-            let again = whole(&setup, dir.path(), &output, Resume::Latest).0;
+            let again = whole(&setup, dir.path(), &output, Resume::Latest, &note).0;
             let again = Outcome::of(&again, &output, &dir.path().join("files"));
             expected.assert_same(&again, true, &note);
         }

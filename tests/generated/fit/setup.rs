@@ -205,9 +205,14 @@ impl Setup {
         self.parts = parts;
     }
 
-    /// Whether a lower `max_steps` is the same training as far as it goes.
+    /// Whether a lower `max_steps` is the same training as far as it goes: it has a checkpoint of its own, with an event.
     pub fn may_be_shortened(&self) -> bool {
-        self.args.lr_scheduler_type == SchedulerType::Constant
+        let asks = self.parts.iter().filter_map(|p| match p {
+            Part::Asks(asks) => Some(asks),
+            _ => None,
+        });
+        let at_saves = asks.flatten().any(|ask| ask.event == "save");
+        self.args.lr_scheduler_type == SchedulerType::Constant && !at_saves
     }
 
     fn data(&self) -> TensorDataset {
