@@ -289,7 +289,8 @@ fn sum(path: &Path) -> Result<(u64, u32)> {
     Ok((size, crc.crc().sum()))
 }
 
-fn read_state(folder: &Path) -> Result<Saved> {
+/// The state of a checkpoint.
+pub(super) fn read_state(folder: &Path) -> Result<Saved> {
     let path = folder.join(STATE);
     let json = fs::read(&path).map_err(|e| Error::io(&path, e))?;
     let saved: Saved = serde_json::from_slice(&json)

@@ -103,11 +103,15 @@ impl Trainer<'_> {
             return Ok(found.map(|path| self.in_output(path)));
         }
         let Some(found) = found else {
-            // A training that went on from here had a better one, and no room for both.
-            let step = saved.state.global_step;
+            // Where the training that went on from here had a better one, it may not have had room for both.
+            let of = &saved.state;
             let parent = folder.parent().filter(|p| !p.as_os_str().is_empty());
             let beside = checkpoints::list(parent.unwrap_or(Path::new(".")))?;
-            if beside.iter().any(|(later, _)| *later > step) {
+            let replaced = beside.iter().any(|(later, path)| {
+                let has_better = |s: Saved| s.state.best_global_step > of.best_global_step;
+                *later > of.global_step && checkpoints::read_state(path).is_ok_and(has_better)
+            });
+            if replaced {
                 return Ok(None);
             }
             return Err(Error::argument(format!(

@@ -28,6 +28,7 @@ fn halting(halt: Halt, at: u64) -> Halting {
         halt,
         at,
         first: true,
+        spares_saves: false,
         seen: Arc::default(),
     }
 }
@@ -61,6 +62,7 @@ fn in_parts(
     for part in 0..between(rng, 1, 3) {
         let end = Halting {
             first: chance(rng, 50),
+            spares_saves: setup.asks_at_saves(),
             ..halting(halt, 1 + u64::from(rng.below(most as u32)))
         };
         let ended = setup.run(&output, &folder.join("files"), resume.clone(), &end);

@@ -207,12 +207,16 @@ impl Setup {
 
     /// Whether a lower `max_steps` is the same training as far as it goes: it has a checkpoint of its own, with an event.
     pub fn may_be_shortened(&self) -> bool {
+        self.args.lr_scheduler_type == SchedulerType::Constant && !self.asks_at_saves()
+    }
+
+    /// Whether a callback asks for something when a checkpoint is written.
+    pub fn asks_at_saves(&self) -> bool {
         let asks = self.parts.iter().filter_map(|p| match p {
             Part::Asks(asks) => Some(asks),
             _ => None,
         });
-        let at_saves = asks.flatten().any(|ask| ask.event == "save");
-        self.args.lr_scheduler_type == SchedulerType::Constant && !at_saves
+        asks.flatten().any(|ask| ask.event == "save")
     }
 
     fn data(&self) -> TensorDataset {
