@@ -52,6 +52,11 @@ impl OpDef for Map {
                     return None;
                 };
                 let used = expr.loads();
+                if used.is_empty() {
+                    // A multiple of the incoming gradient that is a constant is 0: of a power of 0, for example.
+                    let zero = g.trace.scalar(0.0);
+                    return Some(zero.expand(g.inputs[k].shape().clone()));
+                }
                 let expr = expr.substitute(&mut |s, dtype| {
                     Expr::load(used.iter().position(|u| *u == s).unwrap_or(0) + 1, dtype)
                 });
@@ -130,6 +135,8 @@ unary! {
     sign();
     /// `e^x`
     exp();
+    /// `e^x - 1`, exact near 0: `torch.expm1`
+    expm1();
     /// Natural logarithm.
     log();
     /// `log(1 + x)`
@@ -184,9 +191,9 @@ unary! {
     gelu(approximate: GeluApprox);
     /// `log(1 + e^(beta x)) / beta`; `x` itself where `beta x > threshold`.
     softplus(beta: f32, threshold: f32);
-    /// `x` held in `min..max`; no gradient at the bounds.
+    /// `x` held in `min..=max`; no gradient at the bounds.
     hardtanh(min: f32, max: f32);
-    /// `x` held in `min..=max`.
+    /// `x` held in `min..=max`; no gradient at the bounds, of which an infinite one is none: `torch.clamp`.
     clamp(min: f32, max: f32);
     /// `x` where `|x| > lambda`, else 0.
     hardshrink(lambda: f32);
@@ -356,7 +363,7 @@ impl Tensor {
         self.float1("isnan", Expr::is_nan, Site::here())
     }
 
-    /// The elements converted to `dtype`; floats to integers towards zero.
+    /// The elements converted to `dtype`; floats to integers towards zero, to the nearest one where they do not fit, NaN to 0.
     #[track_caller]
     pub fn to(&self, dtype: DType) -> Tensor {
         if dtype == self.dtype() {

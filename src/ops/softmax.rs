@@ -112,7 +112,8 @@ impl Tensor {
         }
     }
 
-    /// The logarithm of the sum of exponentials over `dims` (empty means all): `torch.logsumexp`.
+    /// The logarithm of the sum of exponentials over `dims` (empty means all), the negative infinity of no elements:
+    /// `torch.logsumexp`.
     #[track_caller]
     pub fn logsumexp(&self, dims: &[isize], keepdim: bool) -> Tensor {
         let site = Site::here();
@@ -121,6 +122,9 @@ impl Tensor {
             let infinite = x.abs().equals(&Expr::lit(f32::INFINITY));
             infinite.select(&Expr::lit(0.0), x)
         };
+        if self.numel() == 0 {
+            return self.exp().sum(dims, keepdim).log(); // there is no largest element
+        }
         let largest = self.amax(dims, true).detach();
         let most = map(
             "logsumexp",

@@ -5,6 +5,7 @@
 
 mod activation;
 mod blocks;
+mod cancel;
 pub(crate) mod elementary;
 mod eval;
 mod table;
@@ -299,6 +300,7 @@ fn fold(fun: Fun, args: &[&Expr]) -> Option<Expr> {
         Fun::Select if constants[0] == Some(1) => Some(args[1].clone()),
         Fun::Select if constants[0] == Some(0) => Some(args[2].clone()),
         Fun::Select if args[1] == args[2] => Some(args[1].clone()),
+        Fun::Max | Fun::Min if args[0] == args[1] => Some(args[0].clone()),
         _ => None,
     }
 }
