@@ -71,7 +71,9 @@ impl Tensor {
             dim,
             ignore_index: options.ignore_index,
         };
-        let [losses, lse] = &self.trace().push(Arc::new(op), &[self, target], site)[..] else {
+        let [losses, largest, log_sum] =
+            &self.trace().push(Arc::new(op), &[self, target], site)[..]
+        else {
             return self.trace().poison();
         };
         let weights = target.weights(options);
@@ -81,8 +83,9 @@ impl Tensor {
             losses.clone()
         };
         if smoothing > 0.0 {
-            let lse = lse.reshape_to(with(lse.shape(), dim, 1));
-            let even = weighted(lse.sub(self)).sum(&[dim as isize], false);
+            let wide = |t: &Tensor| t.reshape_to(with(t.shape(), dim, 1));
+            let lacks = wide(&largest.detach()).sub(self).add(&wide(log_sum));
+            let even = weighted(lacks).sum(&[dim as isize], false);
             let kept = target.kept(&even, options);
             losses = losses
                 .mul_scalar(1.0 - smoothing)

@@ -24,6 +24,7 @@ mod gradcheck;
 mod guides;
 mod init;
 mod keras;
+mod large_logits;
 mod layer_errors;
 mod limits;
 mod literals;
