@@ -46,6 +46,15 @@ impl TensorType {
         batch.iter().map(Self::of).collect()
     }
 
+    /// `types`, where each has no more elements than a tensor may have; else what is wrong.
+    pub(crate) fn counted(types: Vec<Self>) -> Result<Vec<Self>, String> {
+        let most = Shape::MOST;
+        match types.iter().find(|t| !t.shape.is_countable()) {
+            Some(t) => Err(format!("gives {t}: a tensor has at most {most} elements")),
+            None => Ok(types),
+        }
+    }
+
     /// Number of elements.
     pub fn numel(&self) -> usize {
         self.shape.numel()

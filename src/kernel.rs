@@ -43,6 +43,8 @@ pub struct Dispatch {
     pub words: Vec<u32>,
     /// Workgroups along x, y, z.
     pub grid: [u32; 3],
+    /// The first size that was too large for a word, if any was: such a kernel is not launched.
+    pub oversize: Option<usize>,
 }
 
 impl Dispatch {
@@ -56,6 +58,7 @@ impl Dispatch {
             bindings: Vec::new(),
             words: Vec::new(),
             grid: [1; 3],
+            oversize: None,
         }
     }
 
@@ -78,8 +81,13 @@ impl Dispatch {
     }
 
     /// Append sizes to the uniform block.
-    pub fn sizes(self, sizes: impl IntoIterator<Item = usize>) -> Self {
-        self.words(sizes.into_iter().map(|s| s as u32))
+    pub fn sizes(mut self, sizes: impl IntoIterator<Item = usize>) -> Self {
+        for size in sizes {
+            let word = u32::try_from(size).ok();
+            self.oversize = self.oversize.or(word.is_none().then_some(size));
+            self.words.push(word.unwrap_or(u32::MAX));
+        }
+        self
     }
 
     /// Set an `override`.

@@ -8,9 +8,19 @@ use std::ops::Deref;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Number of elements.
+    /// The most elements that a tensor may have, seen through views or not: more than any memory holds, and so few that no
+    /// arithmetic on sizes wraps.
+    pub const MOST: usize = 1 << 48;
+
+    /// Number of elements; the largest `usize` where there are more.
     pub fn numel(&self) -> usize {
-        self.0.iter().product()
+        self.0.iter().fold(1, |n, &d| n.saturating_mul(d))
+    }
+
+    /// Whether a tensor may have this shape: at most [`Shape::MOST`] elements, empty dimensions counted as 1.
+    pub fn is_countable(&self) -> bool {
+        let sizes = self.0.iter().map(|&d| d.max(1));
+        sizes.fold(1usize, usize::saturating_mul) <= Self::MOST
     }
 
     /// Number of dimensions.

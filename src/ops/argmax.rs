@@ -4,7 +4,7 @@ use crate::DType;
 use crate::caps::Caps;
 use crate::error::{Result, Site};
 use crate::graph::TensorType;
-use crate::kernel::{Buf, Kernels};
+use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
 use crate::ops::rows::Rows;
 use crate::shape::Shape;
@@ -68,12 +68,48 @@ impl OpDef for Argmax {
     }
 
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
-        let d = Rows::of(&io.inputs[0].shape, self.dim)
-            .launch("argmax", include_str!("../../shaders/argmax.wgsl"), caps)
-            .read(Buf::Input(0))
-            .write(Buf::Output(0))
-            .words([if self.min { 0x8000_0000 } else { 0 }]);
-        Ok(io.with_library(d, 1).into())
+        let rows = Rows::of(&io.inputs[0].shape, self.dim);
+        let flip = if self.min { 0x8000_0000 } else { 0 };
+        // Along `tasks.n` elements of each part of each row, or of those at the places that were `found`.
+        let launch = |tasks: Rows, parts: usize, to: Buf, found: Option<Buf>| {
+            let source = include_str!("../../shaders/argmax.wgsl");
+            let mut d = tasks
+                .launch("argmax", source, 1, caps)?
+                .read(Buf::Input(0))
+                .write(to)
+                .words([flip])
+                .sizes([rows.n, parts, 0, 0]);
+            d.generated.push_str(match found {
+                None => "fn place(row: u32, k: u32) -> u32 { return k; }\n",
+                Some(_) => {
+                    "@group(0) @binding(3) var<storage, read> found: array<u32>;\n\
+                     fn place(row: u32, k: u32) -> u32 { return found[k * p.rows + row]; }\n"
+                }
+            });
+            if parts > 1 {
+                let groups = caps.grid(rows.count() * parts);
+                d = d.constant("PARTED", 1u32).grid(groups);
+            }
+            let d = found.into_iter().fold(d, Dispatch::read);
+            Ok(io.with_library(d, 1))
+        };
+        let length = Rows::longest(caps);
+        let length = rows.n.div_ceil(rows.n.div_ceil(length));
+        let parts = rows.n.div_ceil(length);
+        if parts == 1 {
+            return Ok(launch(rows, 1, Buf::Output(0), None)?.into());
+        }
+        // Rows that are too long for a workgroup are cut in parts, from whose results a second launch takes the best.
+        let scratch = Buf::Scratch(0);
+        let part = Rows { n: length, ..rows };
+        let best = Rows { n: parts, ..rows };
+        Ok(Kernels {
+            dispatches: vec![
+                launch(part, parts, scratch, None)?,
+                launch(best, 1, Buf::Output(0), Some(scratch))?,
+            ],
+            scratch: vec![parts * rows.count()],
+        })
     }
 }
 

@@ -94,7 +94,8 @@ impl Tensor {
             let message = format!("takes lengths i32 [n], {} came", self.ty());
             return self.trace().misuse("length_mask", message, site);
         }
-        self.trace().require_range(self, steps + 1, None, "lengths");
+        let end = steps.saturating_add(1);
+        self.trace().require_range(self, end, None, "lengths");
         let (length, step) = (self.unsqueeze(-1), self.trace().arange(steps));
         let expr = operand(&step, 1).less(&operand(&length, 0)).to_f32();
         map("length_mask", expr, &[&length, &step], site)

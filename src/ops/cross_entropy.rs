@@ -108,8 +108,9 @@ impl OpDef for CrossEntropy {
             .launch(
                 "cross_entropy",
                 include_str!("../../shaders/cross_entropy.wgsl"),
+                2,
                 caps,
-            )
+            )?
             .read(Buf::Input(0))
             .read(Buf::Input(1))
             .write(io.further(1))

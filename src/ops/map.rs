@@ -80,7 +80,11 @@ impl OpDef for Map {
         let n = io.outputs[0].numel();
         // Software adapters pay for each workgroup: few of them, whose threads loop.
         let threads = 64.min(caps.threads);
-        let most = if caps.software { 64 } else { usize::MAX };
+        let most = if caps.software {
+            n.div_ceil(threads as usize * caps.iterations).max(64)
+        } else {
+            usize::MAX
+        };
         for width in [4, 1] {
             let groups = (n / width).div_ceil(threads as usize).min(most);
             let d = Dispatch::new("map", include_str!("../../shaders/map.wgsl"))
@@ -359,10 +363,11 @@ impl Tensor {
     /// The elements converted to `dtype`; floats to integers towards zero.
     #[track_caller]
     pub fn to(&self, dtype: DType) -> Tensor {
+        let site = Site::here();
         if dtype == self.dtype() {
-            return self.clone();
+            return self.again(site);
         }
-        map("to", operand(self, 0).cast(dtype), &[self], Site::here())
+        map("to", operand(self, 0).cast(dtype), &[self], site)
     }
 
     /// [`Tensor::to`] `f32`.

@@ -127,6 +127,7 @@ impl OpDef for NormColumns {
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let shape = &io.inputs[0].shape;
         let (rows, columns) = (shape[0], shape[1] * shape[2]);
+        caps.allow_turns("norm_columns", rows)?;
         let threads = caps.lanes();
         let last = io.inputs[2].shape.numel() - 1;
         let d = Dispatch::new(

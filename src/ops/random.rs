@@ -116,7 +116,7 @@ impl Tensor {
             );
         }
         if self.is_poisoned() || p == 0.0 || !trace.is_training() {
-            return self.clone();
+            return self.again(site);
         }
         if p == 1.0 {
             return self.mul_scalar(0.0);

@@ -1,16 +1,26 @@
 //! `reduce`: sum, maximum, minimum, product over dimensions, with whatever elementwise chain comes before fused in.
 
+mod parts;
+
+pub(crate) use parts::in_parts;
+
 use crate::DType;
 use crate::caps::Caps;
 use crate::error::{Error, Result, Site};
-use crate::fused::{Evaluator, Load, Map};
+use crate::fused::{Evaluator, Map};
 use crate::graph::TensorType;
-use crate::kernel::{Buf, Dispatch, Kernels};
+use crate::kernel::{Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, Kind, OpDef};
-use crate::scalar::{BLOCK, Expr, Registers};
-use crate::shape::{Layout, Shape};
+use crate::scalar::{BLOCK, Registers};
+use crate::shape::Shape;
 use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
+
+/// Elements of a row that kernels count: less than half of what 32 bits hold, so that no sum of an index and a step wraps.
+const COLUMNS: usize = 1 << 31;
+
+/// Elements over which several dimensions are reduced at once: kernels take an index below it apart exactly.
+const TOGETHER: usize = 1 << 30;
 
 /// How elements are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +142,13 @@ impl OpDef for Reduce {
             .loads
             .first()
             .map_or(0, |l| l.layout.shape[kept..].iter().product());
+        if columns > COLUMNS {
+            return Err(Error::Device(format!(
+                "{} over a dimension of {columns} elements: kernels count up to {COLUMNS}: use the CPU (WGRAD_DEVICE=cpu) or \
+                 several dimensions",
+                self.name()
+            )));
+        }
         let rows = io.outputs[0].numel();
         // Enough tasks to fill the device: long rows are cut in chunks, whose results a second launch combines.
         let wanted = if caps.software { 16 } else { 4096 };
@@ -146,7 +163,8 @@ impl OpDef for Reduce {
                 .ok_or_else(no)?
                 .into());
         }
-        in_parts(io, caps, chunks, self.combine, |part| {
+        let parts = (chunks, self.combine);
+        in_parts(io, caps, parts, Kernels::default(), |part| {
             part.with_prologue(self.launch(caps, rows, columns, chunks), kept)
         })
         .ok_or_else(no)
@@ -157,59 +175,15 @@ impl OpDef for Reduce {
     }
 }
 
-/// Kernels of an operator that computes its first output as `parts` parts to be combined: `first` launches the parts, each
-/// a whole output behind the last one, in scratch memory; a second launch combines them and goes through the epilogue.
-pub(crate) fn in_parts(
-    io: &GpuIo,
-    caps: &Caps,
-    parts: usize,
-    combine: Combine,
-    first: impl FnOnce(&GpuIo) -> Option<Dispatch>,
-) -> Option<Kernels> {
-    let n = io.outputs[0].numel();
-    let identity = Map::identity(DType::F32);
-    let partial = [TensorType::f32([parts, n])];
-    let mut first = first(&GpuIo {
-        outputs: &partial,
-        epilogue: &identity,
-        in_place: &[None],
-        ..*io
-    })?;
-    let layout = Layout::contiguous([parts, n]).permute(&[1, 0]);
-    let sums = Map {
-        exprs: vec![Expr::arg(1)],
-        loads: vec![Load {
-            operand: 0,
-            layout,
-            dtype: DType::F32,
-        }],
-    };
-    let second = GpuIo {
-        prologue: Some(&sums),
-        ..*io
-    };
-    let add = Reduce {
-        combine,
-        dims: vec![1],
-    };
-    let mut second = second.with_prologue(add.launch(caps, n, parts, 1), 1)?;
-    let redirect = |d: &mut Dispatch, from: Buf| {
-        d.bindings
-            .iter_mut()
-            .filter(|b| b.buf == from)
-            .for_each(|b| b.buf = Buf::Scratch(0));
-    };
-    redirect(&mut first, Buf::Output(0));
-    redirect(&mut second, Buf::Prologue(0));
-    Some(Kernels {
-        dispatches: vec![first, second],
-        scratch: vec![parts * n],
-    })
-}
-
 impl Reduce {
     /// One launch that reduces `rows` rows of `columns`, each in `chunks` parts.
-    fn launch(&self, caps: &Caps, rows: usize, columns: usize, chunks: usize) -> Dispatch {
+    pub(super) fn launch(
+        &self,
+        caps: &Caps,
+        rows: usize,
+        columns: usize,
+        chunks: usize,
+    ) -> Dispatch {
         let tasks = rows * chunks;
         let tree = !caps.software && columns / chunks >= 64;
         let (stem, source, threads) = if tree {
@@ -401,19 +375,37 @@ impl Tensor {
                 }
             })
             .collect();
-        let y = self.apply(
-            Reduce {
-                combine,
-                dims: over,
-            },
-            &[],
-            site,
-        );
+        let y = self.reduce_over(combine, over, site);
         if keepdim && !y.is_poisoned() {
             y.reshape_to(kept)
         } else {
             y
         }
+    }
+
+    /// Over the ascending `dims`: at once, or, where they hold too many elements, the largest first.
+    fn reduce_over(&self, combine: Combine, dims: Vec<usize>, site: Site) -> Tensor {
+        let sizes = self.shape();
+        let mut order = dims.clone();
+        order.sort_by_key(|&d| std::cmp::Reverse(sizes[d]));
+        let mut elements = 1usize;
+        let mut together = |d: &usize| {
+            elements = elements.saturating_mul(sizes[*d]);
+            elements <= TOGETHER
+        };
+        let count = order.iter().copied().take_while(|d| together(d)).count();
+        let empty = order.last().is_some_and(|&d| sizes[d] == 0);
+        if count == dims.len() || dims.len() == 1 || empty {
+            return self.apply(Reduce { combine, dims }, &[], site);
+        }
+        let mut first = order[..count.max(1)].to_vec();
+        first.sort_unstable();
+        let behind = |d: usize| first.iter().filter(|&&f| f < d).count();
+        let rest = dims.iter().filter(|d| !first.contains(d));
+        let rest: Vec<usize> = rest.map(|&d| d - behind(d)).collect();
+        let dims = first.clone();
+        let y = self.apply(Reduce { combine, dims }, &[], site);
+        y.reduce_over(combine, rest, site)
     }
 
     /// The sum over `dims` (negative from the end; none for all), which stay as 1 where `keepdim`: `torch.sum`. Of all of

@@ -1,5 +1,6 @@
 //! What becomes of the losses of single samples.
 
+use crate::error::Site;
 use crate::tensor::Tensor;
 
 /// How losses of single samples or elements are combined, as PyTorch's `reduction`.
@@ -23,7 +24,7 @@ impl Reduction {
         match self {
             Self::Mean => losses.mean(&[], false),
             Self::Sum => losses.sum(&[], false),
-            Self::None => losses.clone(),
+            Self::None => losses.again(Site::here()),
             Self::BatchMean => {
                 let n = losses.shape().first().copied().unwrap_or(1);
                 losses.sum(&[], false).mul_scalar(1.0 / n as f32)

@@ -97,7 +97,7 @@ impl OpDef for RowNormGrad {
                 include_str!("../../shaders/row_norm_grad.wgsl"),
                 &self.0,
                 caps,
-            )
+            )?
             .sizes([0; 3]);
         let d = (0..5).fold(d, |d, k| d.read(Buf::Input(k)));
         let d = io.with_epilogue(d, 1);

@@ -79,7 +79,12 @@ impl OpDef for Softmax {
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let rows = Rows::of(&io.inputs[0].shape, self.dim);
         let d = rows
-            .launch("softmax", include_str!("../../shaders/softmax.wgsl"), caps)
+            .launch(
+                "softmax",
+                include_str!("../../shaders/softmax.wgsl"),
+                3,
+                caps,
+            )?
             .read(Buf::Input(0))
             .sizes([usize::from(self.log)]);
         let d = io.with_epilogue(d, 1);

@@ -69,7 +69,8 @@ impl OpDef for View {
                 len,
                 step,
             } => {
-                if *len > 0 && start + (len - 1) * step >= from[*dim] {
+                let last = |n: usize| start.saturating_add((n - 1).saturating_mul(*step));
+                if *len > 0 && last(*len) >= from[*dim] {
                     return Err(format!(
                         "{from}: {len} elements from {start} by {step} do not fit dimension {dim} of size {}",
                         from[*dim]
@@ -120,6 +121,18 @@ impl OpDef for View {
     }
 }
 
+impl View {
+    /// Whether it shows all of an input of `shape` as it is.
+    pub(crate) fn is_identity(&self, shape: &Shape) -> bool {
+        match self {
+            Self::Reshape(to) | Self::Expand(to) => to == shape,
+            Self::Permute(dims) => dims.iter().copied().eq(0..shape.rank()),
+            Self::Slice { dim, len, step, .. } => *len == shape[*dim] && *step == 1,
+            Self::Flip(dim) => shape[*dim] <= 1,
+        }
+    }
+}
+
 /// Movement, as in PyTorch. Dimensions may be negative.
 impl Tensor {
     /// The dimension that `dim` names, or a misuse.
@@ -135,7 +148,21 @@ impl Tensor {
         }
     }
 
-    /// The same elements in the shape `to`.
+    /// The same elements as a value of its own: what a builder returns where it changes nothing, so that a gradient by its
+    /// result is not also one by other uses of `self`. Plans have no step for it.
+    pub(crate) fn again(&self, site: Site) -> Tensor {
+        self.apply(View::Reshape(self.shape().clone()), &[], site)
+    }
+
+    /// `result`, or `self` as a value of its own where `result` is `self`.
+    pub(crate) fn unless_same(&self, result: Tensor, site: Site) -> Tensor {
+        match result.value() == self.value() {
+            true => self.again(site),
+            false => result,
+        }
+    }
+
+    /// The same elements in the shape `to`: `self` where it has it.
     #[track_caller]
     pub(crate) fn reshape_to(&self, to: Shape) -> Tensor {
         if *self.shape() == to {
@@ -148,11 +175,8 @@ impl Tensor {
     /// The same elements in row-major order under `shape`; one size may be -1.
     #[track_caller]
     pub fn reshape(&self, shape: &[isize]) -> Tensor {
-        let known: usize = shape
-            .iter()
-            .filter(|n| **n >= 0)
-            .map(|n| *n as usize)
-            .product();
+        let sizes = shape.iter().filter(|n| **n >= 0);
+        let known = sizes.map(|n| *n as usize).collect::<Shape>().numel();
         let open = shape.iter().filter(|n| **n < 0).count();
         let fits = if open == 0 {
             known == self.numel()
@@ -167,32 +191,27 @@ impl Tensor {
             );
             return self.trace().misuse("reshape", message, Site::here());
         }
-        self.reshape_to(
-            shape
-                .iter()
-                .map(|&n| {
-                    if n < 0 {
-                        self.numel() / known.max(1)
-                    } else {
-                        n as usize
-                    }
-                })
-                .collect(),
-        )
+        let size = |&n: &isize| match n {
+            ..0 => self.numel() / known.max(1),
+            _ => n as usize,
+        };
+        let to = View::Reshape(shape.iter().map(size).collect());
+        self.apply(to, &[], Site::here())
     }
 
     /// Dimensions from `start_dim` on as one: `torch.flatten`, and `flatten(1)` keeps the batch, `[n, c, h, w]` to `[n, c h w]`.
     #[track_caller]
     pub fn flatten(&self, start_dim: isize) -> Tensor {
+        let site = Site::here();
         if self.rank() == 0 {
             return self.reshape_to([1].into());
         }
-        let Some(d) = self.dim("flatten", start_dim, Site::here()) else {
+        let Some(d) = self.dim("flatten", start_dim, site) else {
             return self.trace().poison();
         };
         let mut shape = self.shape()[..d].to_vec();
         shape.push(self.shape()[d..].iter().product());
-        self.reshape_to(shape.into())
+        self.apply(View::Reshape(shape.into()), &[], site)
     }
 
     /// Dimensions in the order `dims`.
@@ -242,12 +261,7 @@ impl Tensor {
     /// Dimensions of size 1 repeated, new leading ones added.
     #[track_caller]
     pub fn expand(&self, shape: impl Into<Shape>) -> Tensor {
-        let shape = shape.into();
-        if *self.shape() == shape {
-            self.clone()
-        } else {
-            self.apply(View::Expand(shape), &[], Site::here())
-        }
+        self.apply(View::Expand(shape.into()), &[], Site::here())
     }
 
     /// A dimension of size 1 put in before `dim` (at most the rank; negative ones count from behind the last).
@@ -270,14 +284,15 @@ impl Tensor {
     /// A dimension of size 1 taken away; another size stays, as in PyTorch.
     #[track_caller]
     pub fn squeeze(&self, dim: isize) -> Tensor {
-        let Some(d) = self.dim("squeeze", dim, Site::here()) else {
+        let site = Site::here();
+        let Some(d) = self.dim("squeeze", dim, site) else {
             return self.trace().poison();
         };
         let mut shape = self.shape().to_vec();
         if shape[d] == 1 {
             shape.remove(d);
         }
-        self.reshape_to(shape.into())
+        self.apply(View::Reshape(shape.into()), &[], site)
     }
 
     /// `length` elements of `dim` from `start`.
@@ -287,11 +302,11 @@ impl Tensor {
         let Some(d) = self.dim("narrow", dim, site) else {
             return self.trace().poison();
         };
-        if start + length > self.shape()[d] {
+        if start.saturating_add(length) > self.shape()[d] {
             let message = format!(
                 "{}: {start}..{} is out of range for dimension {d} of size {}",
                 self.shape(),
-                start + length,
+                start.saturating_add(length),
                 self.shape()[d]
             );
             return self.trace().misuse("narrow", message, site);
@@ -361,10 +376,10 @@ impl Tensor {
     #[track_caller]
     pub fn flip(&self, dims: &[isize]) -> Tensor {
         let site = Site::here();
-        dims.iter()
-            .fold(self.clone(), |x, &d| match x.dim("flip", d, site) {
-                Some(d) => x.apply(View::Flip(d), &[], site),
-                None => x.trace().poison(),
-            })
+        let turn = |x: Tensor, &d: &isize| match x.dim("flip", d, site) {
+            Some(d) => x.apply(View::Flip(d), &[], site),
+            None => x.trace().poison(),
+        };
+        self.unless_same(dims.iter().fold(self.clone(), turn), site)
     }
 }

@@ -51,7 +51,7 @@ impl Plan {
     pub fn compile(graph: Graph, caps: &Caps) -> Result<Self> {
         let types: Vec<TensorType> = graph.outputs.iter().map(|&v| graph.ty(v).clone()).collect();
         let inputs = graph.inputs.clone();
-        let graph = simplify::dead_code(graph);
+        let graph = simplify::dead_code(simplify::unchanged_views(graph));
         let graph = simplify::common_subexpressions(graph);
         let graph = simplify::dead_code(simplify::transposed_products(graph));
         let items = lower::lower(&graph, caps);

@@ -11,6 +11,7 @@ use crate::DType;
 use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::graph::{Leaf, TensorType};
+use crate::kernel::Buf;
 use crate::state::ALIGN;
 use std::collections::HashMap;
 
@@ -56,9 +57,9 @@ pub struct Page {
     pub words: usize,
 }
 
-/// Words that `words` take up: none take up those of a vector, as kernels that load vectors bind no less.
+/// Words that `words` take up: none take up those of the widest load, as kernels bind no less than one.
 fn room(words: usize) -> usize {
-    if words == 0 { 4 } else { words }
+    if words == 0 { 8 } else { words }
 }
 
 /// Something to be placed: when it is needed, how long it is, what may not be in the same page.
@@ -216,6 +217,17 @@ pub fn place(
                 temps.len() - 1
             })
             .collect();
+        // What one kernel reads and another scratch buffer that it writes.
+        for d in &step.kernels.dispatches {
+            let of = |write: bool| {
+                let bound = d.bindings.iter().filter(move |b| b.write == write);
+                bound.filter_map(|b| match b.buf {
+                    Buf::Scratch(k) => Some(own[k]),
+                    _ => None,
+                })
+            };
+            of(false).for_each(|read| temps[read].apart.extend(of(true)));
+        }
         scratch.push(own);
     }
     let fixed = plan.pages.len();
@@ -243,8 +255,10 @@ pub fn place(
     for (at, step) in steps.iter_mut().enumerate() {
         let slice = |(s, &(offset, len)): (&Source, &(usize, usize))| {
             let whole = of(s);
+            // Where nothing is taken, what is bound must still lie inside.
+            let start = if len == 0 { 0 } else { offset };
             Region {
-                offset: whole.offset + offset,
+                offset: whole.offset + start,
                 len: room(len),
                 ..whole
             }

@@ -1,6 +1,6 @@
 //! Graph to graph: what is computed twice or for nobody disappears.
 
-use crate::graph::{Graph, Value};
+use crate::graph::{Graph, Node, Value};
 use crate::op::Kind;
 use crate::ops::matmul::Matmul;
 use crate::ops::view::View;
@@ -25,6 +25,22 @@ pub fn dead_code(graph: Graph) -> Graph {
         graph,
         |at, _, _| if live[at] { Keep::Yes } else { Keep::No },
     )
+}
+
+/// Without views that show all of their input as it is.
+pub fn unchanged_views(graph: Graph) -> Graph {
+    let unchanged = |node: &Node| {
+        let shape = &graph.ty(node.inputs[0]).shape;
+        let view = (node.op.as_ref() as &dyn Any).downcast_ref::<View>();
+        view.is_some_and(|v| v.is_identity(shape))
+    };
+    let unchanged: Vec<bool> = (graph.nodes.iter())
+        .map(|n| !n.inputs.is_empty() && unchanged(n))
+        .collect();
+    rebuild(graph, |at, _, _| match unchanged[at] {
+        true => Keep::Input,
+        false => Keep::Yes,
+    })
 }
 
 /// With one node for what is computed several times: the same operator on the same values.
@@ -88,33 +104,34 @@ pub fn transposed_products(mut graph: Graph) -> Graph {
 enum Keep {
     Yes,
     No,
+    /// Its value is its first input.
+    Input,
     /// The node is the one at this index of the new graph.
     Is(usize),
 }
 
 /// The graph with the nodes that `keep(index, node with new inputs, index in the new graph)` wants.
-fn rebuild(graph: Graph, mut keep: impl FnMut(usize, &crate::graph::Node, usize) -> Keep) -> Graph {
-    let mut map = vec![usize::MAX; graph.nodes.len()];
+fn rebuild(graph: Graph, mut keep: impl FnMut(usize, &Node, usize) -> Keep) -> Graph {
+    // The node that each one became, or the value that its only output is.
+    let mut map: Vec<Result<usize, Value>> = vec![Ok(usize::MAX); graph.nodes.len()];
+    let moved = |map: &[Result<usize, Value>], v: Value| match map[v.node] {
+        Ok(node) => Value { node, ..v },
+        Err(value) => value,
+    };
     let mut nodes = Vec::new();
     for (at, mut node) in graph.nodes.into_iter().enumerate() {
-        node.inputs.iter_mut().for_each(|v| v.node = map[v.node]);
+        node.inputs.iter_mut().for_each(|v| *v = moved(&map, *v));
         match keep(at, &node, nodes.len()) {
             Keep::Yes => {
-                map[at] = nodes.len();
+                map[at] = Ok(nodes.len());
                 nodes.push(node);
             }
-            Keep::Is(other) => map[at] = other,
+            Keep::Input => map[at] = Err(node.inputs[0]),
+            Keep::Is(other) => map[at] = Ok(other),
             Keep::No => {}
         }
     }
-    let outputs = graph
-        .outputs
-        .into_iter()
-        .map(|v| Value {
-            node: map[v.node],
-            ..v
-        })
-        .collect();
+    let outputs = graph.outputs.into_iter().map(|v| moved(&map, v)).collect();
     Graph {
         nodes,
         outputs,

@@ -5,7 +5,7 @@ use super::lower::{Dest, Source, Work};
 use super::place::Region;
 use crate::DType;
 use crate::caps::Caps;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fused::{Load, Map};
 use crate::graph::{Leaf, TensorType};
 use crate::kernel::{Buf, Kernels};
@@ -226,6 +226,12 @@ fn step(groups: &Groups, group: &Group, caps: &Caps) -> Result<Step> {
     } else {
         names.join(" + ")
     };
+    if let Some(size) = kernels.dispatches.iter().find_map(|d| d.oversize) {
+        let most = u32::MAX;
+        return Err(Error::Device(format!(
+            "{name}: a size of {size}, kernels count up to {most}: use the CPU (WGRAD_DEVICE=cpu) or smaller sizes"
+        )));
+    }
     Ok(Step {
         name,
         op,

@@ -1,6 +1,7 @@
 //! What every plan must hold, checked in builds with debug assertions, from the finished plan alone.
 
 use super::{Place, Plan, Region};
+use crate::kernel::Binding;
 use std::collections::HashMap;
 
 /// The first thing about the plan that is wrong, if anything is.
@@ -43,6 +44,15 @@ pub fn verify(plan: &Plan, returned: &[(usize, usize)]) -> Result<(), String> {
                     "step {at} ({}) reads {read} and writes {written} of one buffer",
                     step.name
                 ));
+            }
+        }
+        for d in &step.kernels.dispatches {
+            let (written, read): (Vec<_>, Vec<_>) = d.bindings.iter().partition(|b| b.write);
+            let place = |b: &Binding| step.regions.get(b.buf).place;
+            let both = |r: &Binding| written.iter().any(|w| place(w) == place(r));
+            if let Some(r) = read.into_iter().find(both) {
+                let (shader, buf) = (d.shader, r.buf);
+                return Err(format!("step {at}: {shader} writes the buffer of {buf:?}"));
             }
         }
     }

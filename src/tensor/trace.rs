@@ -185,6 +185,10 @@ impl Trace {
     /// `0, 1, … n - 1` as `i32` `[n]`.
     #[track_caller]
     pub fn arange(&self, n: usize) -> Tensor {
+        if i32::try_from(n).is_err() {
+            let message = format!("{n}: an i32 counts up to {}", i32::MAX);
+            return self.misuse("arange", message, Site::here());
+        }
         self.constant(Array::vector((0..n as i32).collect::<Vec<_>>()))
     }
 
@@ -227,7 +231,7 @@ impl Trace {
             return Vec::new();
         }
         let types: Vec<TensorType> = inputs.iter().map(|t| t.ty.clone()).collect();
-        match op.infer(&types) {
+        match op.infer(&types).and_then(TensorType::counted) {
             Err(message) => {
                 self.misuse(op.name(), message, site);
                 Vec::new()

@@ -41,5 +41,6 @@ mod recurrent;
 mod run;
 mod schedules;
 mod shaders;
+mod sizes;
 mod tidy;
 mod updates;

@@ -104,7 +104,8 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
     let caps = Caps {
         kernels: true,
         storage_buffers: limits.max_storage_buffers_per_shader_stage.min(16) as usize,
-        binding_bytes: limits.max_storage_buffer_binding_size,
+        // Kernels count elements in 32 bits, and take indices below 2^31 apart.
+        binding_bytes: limits.max_storage_buffer_binding_size.min(1 << 32),
         buffer_bytes: limits.max_buffer_size,
         workgroups: options
             .max_workgroups
