@@ -70,13 +70,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let part = task / (rows * blocks) % p.groups;
         var remainder = task / (rows * blocks * p.groups);
         var share = 0u;
-        var from = 0u; // the part's first input channel
+        var start = 0u; // the part's first input channel
         var channels = p.b;
         if (PARTED) {
             share = remainder / p.phases.w;
             remainder %= p.phases.w;
-            from = share * p.length;
-            channels = min(p.length, p.b - from);
+            start = share * p.length;
+            channels = min(p.length, p.b - start);
         }
         let phase = vec3<u32>(remainder / (p.phases.y * p.phases.z), remainder / p.phases.z % p.phases.y,
                               remainder % p.phases.z);
@@ -91,7 +91,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let qw = at - row * p.cells.z;
         let qh = row - sheet * p.cells.y;
         let qd = sheet - sample * p.cells.x;
-        let image = ((sample * p.groups + part) * p.b + from) * p.input.w;
+        let image = ((sample * p.groups + part) * p.b + start) * p.input.w;
 
         let low_rows = min(channel + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.a - 1u));
         let high_rows = min(channel + vec4<u32>(4u, 5u, 6u, 7u), vec4<u32>(p.a - 1u));
@@ -114,7 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                     let cw = vec4<u32>(vec4<i32>(qw * p.step.z) + select(ew, ew / i32(p.phases.z), PHASED));
                     let inside = in_row & (cw < vec4<u32>(p.input.z));
                     var seen = image + select(vec4<u32>(0u), line + cw, inside);
-                    let tap = part * p.weight.x + from * p.weight.z + (kd * p.kernel.y + kh) * p.kernel.z + kw;
+                    let tap = part * p.weight.x + start * p.weight.z + (kd * p.kernel.y + kh) * p.kernel.z + kw;
                     var low_at = tap + low_rows * p.weight.y;
                     var high_at = tap + high_rows * p.weight.y;
                     for (var b = 0u; b < channels; b++) {

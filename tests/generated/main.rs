@@ -11,3 +11,10 @@
 mod common;
 #[path = "../common/draws.rs"]
 mod draws;
+
+#[path = "../cases/mod.rs"]
+mod cases;
+mod graphs;
+#[path = "../suite/run.rs"]
+mod run;
+mod shapes;

@@ -6,7 +6,6 @@ use wgrad::nn::{Linear, Module};
 use wgrad::ops::conv::ConvOptions;
 use wgrad::ops::pool::PoolOptions;
 use wgrad::optim::Sgd;
-use wgrad::rng::Rng;
 use wgrad::{Array, Mode, Params, Session, Tensor, TensorType, Trace};
 
 fn passes() -> [Pass; 3] {
@@ -148,8 +147,6 @@ fn a_step_on_a_batch_of_nothing() {
     }
 }
 
-type Body = fn(&Trace) -> Tensor;
-
 /// A reduction does not hold what it reduces: there may be more than a 32-bit index counts.
 #[test]
 fn reductions_of_more_than_32_bits_count() {
@@ -159,28 +156,18 @@ fn reductions_of_more_than_32_bits_count() {
         let a = line(66_001).mul_scalar(2.0).add_scalar(-1.0);
         a.unsqueeze(1).sub(&line(66_001).unsqueeze(0))
     }
-    let rows: [(&str, Body, f64); 3] = [
-        (
-            "sum",
-            |g| g.scalar(1.0f32).expand([66_000, 66_000]).sum(&[], false),
-            4.356e9,
-        ),
-        ("mean", |g| differences(g).mean(&[], false), -0.5),
-        ("amax", |g| differences(g).amax(&[], false), 1.0),
-    ];
     let Some(mut session) = gpu().open(&Params::new(0)) else {
         return;
     };
-    for (name, body, want) in rows {
-        let got = f64::from(session.eval(|g| vec![body(g)]).unwrap()[0].item());
-        assert!((got - want).abs() <= 1e-5 * want.abs(), "{name}: {got}");
-    }
+    let mean = session.eval(|g| vec![differences(g).mean(&[], false)]);
+    let mean = mean.unwrap()[0].item();
+    assert!((mean + 0.5).abs() < 1e-5, "{mean}");
 }
 
 #[test]
 fn sizes_that_nothing_holds_are_errors() {
     let most = usize::MAX;
-    let rows: Vec<(&str, Box<dyn Fn(&Trace) -> Tensor>)> = vec![
+    let rows: Vec<(&str, Box<dyn Fn(&Trace) -> Tensor + Sync>)> = vec![
         (
             "expand",
             Box::new(move |g| g.scalar(1.0f32).expand([most / 2, 4]).sum(&[], false)),
