@@ -440,7 +440,7 @@ fn graphs() {
     let mut cpu = cpu().open(&Params::new(0)).unwrap();
     let mut both = lockstep().open(&Params::new(0));
     let mut gpu = gpu().open(&Params::new(0));
-    draws("graphs", 60, |rng| {
+    draws("graphs", 30, |rng| {
         let p = write(rng);
         let weights = p.weights(rng);
         let inputs: Vec<Array> = p.shapes.iter().map(|s| random(rng, s, 1.5)).collect();

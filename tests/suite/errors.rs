@@ -37,7 +37,7 @@ fn wordings() {
         ),
         (
             |_, a| a[0].matmul(&a[2].to_f32().sum(&[], false)),
-            &["matmul", "[2,3] x []", "at least 2 dimensions"],
+            &["matmul", "[2,3] x []", "at least 1 dimension each"],
         ),
         (
             |_, a| &a[0] + &a[1],
