@@ -147,6 +147,39 @@ fn a_step_on_a_batch_of_nothing() {
     }
 }
 
+/// Parameters without elements, in products and alone.
+#[test]
+fn parameters_without_elements() {
+    for (inputs, outputs) in [(0, 8), (8, 0), (0, 0)] {
+        for pass in passes() {
+            let params = Params::new(0);
+            let weight = params.parameter("weight", [inputs, outputs], |_, _| vec![]);
+            let rest = params.parameter("rest", [3], |_, _| vec![1.0; 3]);
+            let Some(mut session) = pass.open(&params) else {
+                continue;
+            };
+            let types = [TensorType::f32([4, inputs])];
+            let of = format!("{inputs} to {outputs} on {}", pass.name);
+            let mut f = session
+                .compile(Mode::Train, &types, |g, a| {
+                    let w = g.param(&weight);
+                    let y = a[0].matmul(&w);
+                    let loss = y.sum(&[], false).add(&w.square().sum(&[], false));
+                    let loss = loss.add(&g.param(&rest).sum(&[], false));
+                    g.minimize(&loss, &Sgd::new(0.5));
+                    vec![y, w.mul_scalar(2.0)]
+                })
+                .unwrap_or_else(|e| panic!("{of}: {e}"));
+            let out = session.run(&mut f, &[&Array::zeros([4, inputs])]);
+            let out = out.unwrap_or_else(|e| panic!("{of}: {e}"));
+            assert_eq!(out[0], Array::zeros([4, outputs]), "{of}");
+            assert_eq!(out[1], Array::zeros([inputs, outputs]), "{of}");
+            assert_eq!(session.get("rest").unwrap().to_f32(), [0.5; 3], "{of}");
+            assert_eq!(session.get("weight").unwrap().numel(), 0, "{of}");
+        }
+    }
+}
+
 /// A reduction does not hold what it reduces: there may be more than a 32-bit index counts.
 #[test]
 fn reductions_of_more_than_32_bits_count() {

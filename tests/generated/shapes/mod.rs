@@ -5,6 +5,7 @@
 
 mod index;
 mod layers;
+mod long;
 mod product;
 mod rows;
 mod window;
