@@ -91,7 +91,7 @@ impl Trace {
 
 impl Tensor {
     /// In training, each element with probability `p` (from 0 to 1) replaced by 0 and the others divided by `1 - p`; in
-    /// evaluation `self`. As `torch.nn.functional.dropout`.
+    /// evaluation, or where `p` is 0, all as they are. As `torch.nn.functional.dropout`.
     #[track_caller]
     pub fn dropout(&self, p: f32) -> Tensor {
         self.drop_out("dropout", p, self.shape().clone(), Site::here())

@@ -15,6 +15,10 @@ const MOST: usize = 3000;
 /// A step: what it makes of the values before it.
 type Step = Arc<dyn Fn(&Trace, &[Tensor]) -> Tensor + Send + Sync>;
 
+type Unary = (&'static str, fn(&Tensor) -> Tensor);
+/// The second says whether it is smooth.
+type Binary = (&'static str, bool, fn(&Tensor, &Tensor) -> Tensor);
+
 /// A program: its inputs' shapes, its steps, which values it returns.
 #[derive(Clone)]
 struct Program {
@@ -78,7 +82,7 @@ impl Writer<'_> {
 
     fn elementwise(&mut self) {
         let at = self.pick();
-        let smooth: [(&str, fn(&Tensor) -> Tensor); 9] = [
+        let smooth: [Unary; 9] = [
             ("tanh", |x| x.tanh()),
             ("sigmoid", |x| x.sigmoid()),
             ("sin", |x| x.sin()),
@@ -89,7 +93,7 @@ impl Writer<'_> {
             ("square tanh", |x| x.tanh().square()),
             ("log1p square", |x| x.square().log1p()),
         ];
-        let rough: [(&str, fn(&Tensor) -> Tensor); 4] = [
+        let rough: [Unary; 4] = [
             ("relu", |x| x.relu()),
             ("abs", |x| x.abs()),
             ("clamp", |x| x.clamp(-0.5, 0.6)),
@@ -110,7 +114,7 @@ impl Writer<'_> {
         if fits.is_none() && !wrong {
             b = a;
         }
-        let kinds: [(&str, bool, fn(&Tensor, &Tensor) -> Tensor); 5] = [
+        let kinds: [Binary; 5] = [
             ("add", true, |x, y| x.add(y)),
             ("sub", true, |x, y| x.sub(&y.mul_scalar(0.5))),
             ("mul", true, |x, y| x.mul(&y.tanh())),

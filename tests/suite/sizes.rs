@@ -200,7 +200,8 @@ fn reductions_of_more_than_32_bits_count() {
 #[test]
 fn sizes_that_nothing_holds_are_errors() {
     let most = usize::MAX;
-    let rows: Vec<(&str, Box<dyn Fn(&Trace) -> Tensor + Sync>)> = vec![
+    type Body = Box<dyn Fn(&Trace) -> Tensor + Sync>;
+    let rows: Vec<(&str, Body)> = vec![
         (
             "expand",
             Box::new(move |g| g.scalar(1.0f32).expand([most / 2, 4]).sum(&[], false)),

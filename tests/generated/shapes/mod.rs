@@ -15,7 +15,7 @@ use crate::common::{cpu, gpu, gpu_hardware_kernels, worst};
 use crate::draws::{between, chance, draws};
 use crate::run::{Program, run};
 use wgrad::rng::Rng;
-use wgrad::{Array, Params, Session};
+use wgrad::{Array, Params, Session, Tensor};
 
 /// A case, and what it is to give, where that is known.
 pub struct Draw {
@@ -26,12 +26,18 @@ pub struct Draw {
 /// Called with the index in the result, a factor, and the elements (input, index) that are multiplied with it.
 pub type Term<'a> = &'a mut dyn FnMut(usize, f64, &[(usize, usize)]);
 
+/// Pairs of elements of the result and of the first input.
+pub type Pairs = Box<dyn Fn(&mut dyn FnMut(usize, usize))>;
+
+/// A name and a function of a tensor and a dimension.
+type Along = (&'static str, fn(&Tensor, isize) -> Tensor);
+
 /// What the first result of a case is, element by element.
 pub enum Reference {
     /// A sum of terms.
     Terms(Box<dyn Fn(Term)>),
     /// The largest of elements of the first input (the smallest, for -1), all of which differ.
-    Most(f64, Box<dyn Fn(&mut dyn FnMut(usize, usize))>),
+    Most(f64, Pairs),
 }
 
 impl From<Case> for Draw {

@@ -1,6 +1,6 @@
 //! What goes along rows: reductions, running sums, softmax and losses, norms, places of maxima.
 
-use super::{Draw, Reference, coordinates, index, shape, sweep};
+use super::{Along, Draw, Pairs, Reference, coordinates, index, shape, sweep};
 use crate::cases::{Case, Fill, Input};
 use crate::draws::{between, chance, one_of};
 use wgrad::Tensor;
@@ -32,7 +32,8 @@ fn reduction(rng: &mut Rng) -> Draw {
     if chance(rng, 10) {
         dims = (0..shape.len()).collect();
     }
-    let kinds: [(&str, fn(&Tensor, &[isize], bool) -> Tensor); 8] = [
+    type Over = (&'static str, fn(&Tensor, &[isize], bool) -> Tensor);
+    let kinds: [Over; 8] = [
         ("sum", |x, d, k| x.sum(d, k)),
         ("mean", |x, d, k| x.mean(d, k)),
         ("amax", |x, d, k| x.amax(d, k)),
@@ -69,7 +70,7 @@ fn reduction(rng: &mut Rng) -> Draw {
             f(index(&at, &sizes), i);
         }
     };
-    let sums = |scale: f64, pairs: Box<dyn Fn(&mut dyn FnMut(usize, usize))>| {
+    let sums = |scale: f64, pairs: Pairs| {
         Reference::Terms(Box::new(move |term| {
             pairs(&mut |y, i| term(y, scale, &[(0, i)]))
         }))
@@ -112,7 +113,7 @@ fn cumsum(rng: &mut Rng) -> Draw {
 
 fn softmax(rng: &mut Rng) -> Draw {
     let (shape, dim) = along(rng);
-    let kinds: [(&str, fn(&Tensor, isize) -> Tensor); 4] = [
+    let kinds: [Along; 4] = [
         ("softmax", |x, d| x.softmax(d)),
         ("log_softmax", |x, d| x.log_softmax(d)),
         ("argmax", |x, d| x.argmax(d, true)),
