@@ -144,7 +144,7 @@ fn size(rng: &mut Rng, most: usize) -> usize {
     }
 }
 
-/// A shape of `rank` dimensions and at most `most` elements; some are empty.
+/// A shape of `rank` dimensions and at most `most` elements, empty dimensions counted as 1.
 fn shape(rng: &mut Rng, rank: usize, most: usize) -> Vec<usize> {
     loop {
         let empty = chance(rng, 4);
@@ -153,7 +153,7 @@ fn shape(rng: &mut Rng, rank: usize, most: usize) -> Vec<usize> {
             false => size(rng, most),
         };
         let shape: Vec<usize> = (0..rank).map(|_| dim(rng)).collect();
-        if shape.iter().product::<usize>() <= most {
+        if shape.iter().map(|n| (*n).max(1)).product::<usize>() <= most {
             return shape;
         }
     }
