@@ -30,6 +30,7 @@ mod look;
 mod mistakes;
 mod norm;
 mod norm_reads;
+mod nothing;
 mod optimizers;
 mod parity;
 mod parts;
