@@ -33,15 +33,13 @@ const BODIES: [(&str, Body); 34] = [
         x.cross_entropy(&labels)
     }),
     ("layer_norm", |x| {
-        x.layer_norm(&x.shape()[2..].to_vec(), None, None, 0.1)
+        x.layer_norm(&x.shape()[2..], None, None, 0.1)
     }),
     ("layer_norm, weighted", |x| {
         let w = ones(x, &x.shape()[3..]);
-        x.layer_norm(&x.shape()[3..].to_vec(), Some(&w), Some(&w), 0.1)
+        x.layer_norm(&x.shape()[3..], Some(&w), Some(&w), 0.1)
     }),
-    ("rms_norm", |x| {
-        x.rms_norm(&x.shape()[3..].to_vec(), None, 0.1)
-    }),
+    ("rms_norm", |x| x.rms_norm(&x.shape()[3..], None, 0.1)),
     ("group_norm", |x| x.group_norm(2, None, None, 0.1)),
     ("instance_norm", |x| x.instance_norm(None, None, 0.1)),
     ("batch_norm", |x| x.batch_norm(None, None, 0.1).y),
