@@ -2,6 +2,7 @@
 //! steps by one product before, and gradients of weights are products over all steps after it.
 
 mod cell;
+pub(crate) mod composed;
 mod cpu;
 mod launch;
 
@@ -103,8 +104,12 @@ impl OpDef for Recurrence {
         let (start, lengths) = (&g.inputs[count - 2], &g.inputs[count - 1]);
         let kept = g.outputs.get(2).unwrap_or(&g.outputs[0]);
         let (grad, last) = (g.grad(0), g.grad(1));
-        let op = Arc::new(RecurrenceGrad { of: *self });
-        let grads = (g.trace).push(op, &[weight, kept, start, lengths, &grad, &last], g.site);
+        let inputs = [weight, kept, start, lengths, &grad, &last];
+        let grads = match g.grads.get(2) {
+            // Only second gradients reach what was kept.
+            Some(Some(of_kept)) => composed::backward(*self, inputs, Some(of_kept)),
+            _ => (g.trace).push(Arc::new(RecurrenceGrad { of: *self }), &inputs, g.site),
+        };
         let [dx, dstart, ..] = &grads[..] else {
             return vec![None; count];
         };
@@ -190,7 +195,7 @@ impl Tensor {
     /// steps `lengths [n]` (all by default).
     ///
     /// The hidden states `[n, t, h]`, 0 past the valid steps, and the last states `[states, n, h]`. A run checks the
-    /// lengths where they are an argument of the function.
+    /// lengths where they are an argument of the function. Gradients of the gradient are unrolled, step by step.
     #[track_caller]
     pub fn recurrence(
         &self,

@@ -6,6 +6,28 @@ use crate::op::{Kind, OpDef};
 use crate::shape::{Layout, Shape};
 use crate::tensor::{Tensor, Vjp};
 
+/// The gradients of an operator that does what `composed` does by plain operators, from its inputs to its outputs: those of
+/// the composition. Operators that are gradients themselves have theirs so.
+pub(crate) fn through(
+    g: &Vjp,
+    composed: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+) -> Vec<Option<Tensor>> {
+    // Views of the inputs: what leads to these is not theirs to differentiate.
+    let view = |t: &Tensor| t.apply(View::Expand(t.shape().clone()), &[], g.site);
+    let inputs: Vec<Tensor> = g.inputs.iter().map(view).collect();
+    let mut all = vec![None; inputs.len()];
+    let along = |(y, grad): (Tensor, &Option<Tensor>)| Some(y.mul(grad.as_ref()?).sum(&[], false));
+    let sums = composed(&inputs).into_iter().zip(&g.grads);
+    if let Some(sum) = sums.filter_map(along).reduce(|a, b| a.add(&b)) {
+        let wanted: Vec<usize> = (0..inputs.len()).filter(|&k| g.wanted[k]).collect();
+        let by: Vec<&Tensor> = wanted.iter().map(|&k| &inputs[k]).collect();
+        for (k, grad) in wanted.iter().zip(g.trace.gradients(&sum, &by)) {
+            all[*k] = grad;
+        }
+    }
+    all
+}
+
 /// A view of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
