@@ -11,3 +11,4 @@
 mod common;
 #[path = "../common/draws.rs"]
 mod draws;
+mod models;
