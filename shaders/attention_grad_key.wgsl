@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             for (var i = max(begin, select(0u, j, p.causal == 1u)); i < stop; i++) {
                 let row = (n * p.t + i) * p.h + h;
                 let score = dot_x(i) * p.scale + bias(n, h, i, j);
-                let weight = exp(score - stats[row]) * stats[rows + row];
+                let weight = weight_of(score - stats[row]) * stats[rows + row];
                 let kept = keep((head * p.t + i) * p.s + j);
                 add_y(i, weight * kept);
                 add_x(i, weight * (kept * dot_y(i) - stats[2u * rows + row]) * p.scale);

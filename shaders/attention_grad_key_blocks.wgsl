@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                 let k = slot(thread, i - begin);
                 let row = (n * p.t + i) * p.h + h;
                 let score = held_x[k] * p.scale + bias(n, h, i, j);
-                let weight = exp(score - stats[row]) * stats[rows + row];
+                let weight = weight_of(score - stats[row]) * stats[rows + row];
                 let kept = keep((head * p.t + i) * p.s + j);
                 held_x[k] = weight * (kept * held_y[k] - stats[2u * rows + row]) * p.scale;
                 held_y[k] = weight * kept;

@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             let stop = min(min(end, begin + TILE), select(end, i + 1u, p.causal == 1u));
             for (var j = begin; j < stop; j++) {
                 let score = dot_x(j) * p.scale + bias(n, h, i, j);
-                let weight = exp(score - most) * inverse;
+                let weight = weight_of(score - most) * inverse;
                 let kept = keep((head * p.t + i) * p.s + j);
                 add_x(j, weight * (kept * dot_y(j) - shift) * p.scale);
             }

@@ -37,7 +37,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             for (var j = begin; j < stop; j++) {
                 let k = slot(thread, j - begin);
                 let score = held_x[k] * p.scale + bias(n, h, i, j);
-                let weight = exp(score - most) * inverse;
+                let weight = weight_of(score - most) * inverse;
                 let kept = keep((head * p.t + i) * p.s + j);
                 held_x[k] = weight * (kept * held_y[k] - shift) * p.scale;
             }

@@ -71,7 +71,11 @@ impl Backward {
         let scores = masked(&scores, mask, op.causal);
         // [3, n, t, h] to [n, h, t, 1]
         let stat = |k: isize| stats.select(0, k).transpose(1, 2).unsqueeze(-1);
-        let weights = scores.sub(&stat(0)).exp().mul(&stat(1));
+        // Rounded in another way than where the largest was found, a large score may be above it by a unit in its last place.
+        let distance = scores.sub(&stat(0));
+        let zero = grad.trace().scalar(0.0);
+        let distance = distance.gt(&zero).where_(&zero, &distance);
+        let weights = distance.exp().mul(&stat(1));
         let grad = grad.transpose(1, 2);
         let change = grad.matmul(&value.transpose(-2, -1));
         let (change, left) = match op.dropout {
