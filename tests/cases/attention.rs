@@ -96,6 +96,8 @@ fn masks(all: &mut Vec<Case>) {
         ([2, 3, 5, 70, 8, 4], &[3, 1, 70], 0.3),
         ([2, 3, 5, 70, 8, 4], &[5, 1], 0.0),
         ([1, 2, 5, 70, 36, 40], &[5, 70], 0.3),
+        ([1, 2, 3, 5, 4, 2], &[3, 5], 0.3),
+        ([1, 2, 3, 5, 4, 2], &[2, 1, 5], 0.0),
     ] {
         let with = |m: Input| qkv(z).into_iter().chain([m]).collect::<Vec<_>>();
         let options = move |mask: Tensor| AttentionOptions {

@@ -72,9 +72,9 @@ impl Backward {
         // [3, n, t, h] to [n, h, t, 1]
         let stat = |k: isize| stats.select(0, k).transpose(1, 2).unsqueeze(-1);
         // Rounded in another way than where the largest was found, a large score may be above it by a unit in its last place.
+        // What is taken off for it has no gradient.
         let distance = scores.sub(&stat(0));
-        let zero = grad.trace().scalar(0.0);
-        let distance = distance.gt(&zero).where_(&zero, &distance);
+        let distance = distance.sub(&distance.relu().detach());
         let weights = distance.exp().mul(&stat(1));
         let grad = grad.transpose(1, 2);
         let change = grad.matmul(&value.transpose(-2, -1));
