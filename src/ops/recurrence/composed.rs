@@ -8,8 +8,8 @@ struct Step {
     /// Gradients of what comes from the input, of what comes from the state, `[n, gates h]`.
     input: Tensor,
     product: Tensor,
-    /// Of the states before, `[n, h]` each, but for what comes through the product.
-    hidden: Tensor,
+    /// Of the states before, `[n, h]` each, but for what comes through the product, if there is more.
+    hidden: Option<Tensor>,
     cell: Option<Tensor>,
 }
 
@@ -42,7 +42,11 @@ pub(crate) fn backward(
             .then(|| cell_before(op, kept, start, lengths, at));
         let grad = now(grad).add(&hidden);
         let step = step(cell, &values, &more, before.as_ref(), grad, memory.as_ref());
-        let through = step.hidden.add(&step.product.matmul(weight));
+        let through = step.product.matmul(weight);
+        let through = match &step.hidden {
+            Some(more) => through.add(more),
+            None => through,
+        };
         hidden = valid.where_(&through, &hidden);
         memory = match (memory, step.cell) {
             (Some(old), Some(new)) => Some(valid.where_(&new, &old)),
@@ -136,7 +140,6 @@ fn step(
     let sigmoid = |y: &Tensor| y.mul(&y.neg().add_scalar(1.0));
     let tanh = |y: &Tensor| y.square().neg().add_scalar(1.0);
     let side_by_side = |gates: &[Tensor]| Tensor::cat(&gates.iter().collect::<Vec<_>>(), -1);
-    let zeros = || dh.mul_scalar(0.0);
     match (cell, values, before, dc) {
         (Cell::Lstm, [i, f, g, o, c], Some(before), Some(dc)) => {
             let t = c.tanh();
@@ -151,7 +154,7 @@ fn step(
             Step {
                 input: all.clone(),
                 product: all,
-                hidden: zeros(),
+                hidden: None,
                 cell: Some(dc.mul(f)),
             }
         }
@@ -163,7 +166,7 @@ fn step(
             Step {
                 input: side_by_side(&[dr.clone(), du.clone(), dn]),
                 product: side_by_side(&[dr, du, dz]),
-                hidden: own(dh.mul(u), 4),
+                hidden: Some(own(dh.mul(u), 4)),
                 cell: None,
             }
         }
@@ -177,7 +180,7 @@ fn step(
             Step {
                 input: all.clone(),
                 product: all,
-                hidden: zeros(),
+                hidden: None,
                 cell: None,
             }
         }
