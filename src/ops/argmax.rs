@@ -7,6 +7,7 @@ use crate::graph::TensorType;
 use crate::kernel::{Buf, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
 use crate::ops::rows::Rows;
+use crate::scalar::Bounds;
 use crate::shape::Shape;
 use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
@@ -28,7 +29,7 @@ impl OpDef for Argmax {
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let x = &inputs[0];
         if x.dtype != DType::F32 {
-            return Err(format!("takes f32, {x} came: convert with to_f32()"));
+            return Err(format!("takes numbers, {x} came: convert with to_f32()"));
         }
         if x.shape[self.dim] == 0 {
             return Err(format!(
@@ -75,16 +76,22 @@ impl OpDef for Argmax {
             .words([if self.min { 0x8000_0000 } else { 0 }]);
         Ok(io.with_library(d, 1).into())
     }
+
+    fn bounds(&self, _: &[Option<Bounds>], types: &[TensorType]) -> Option<Bounds> {
+        let high = types[0].shape[self.dim].saturating_sub(1) as i64;
+        Some(Bounds { low: 0, high })
+    }
 }
 
 impl Tensor {
-    /// The index of the largest element along `dim`, `i32`: the first of equal ones, a NaN before all. As `torch.argmax`.
+    /// The index of the largest element along `dim`, `i32`: the first of equal ones, a NaN before all. Of `f32`, `i32` or
+    /// `u32`. As `torch.argmax`.
     #[track_caller]
     pub fn argmax(&self, dim: isize, keepdim: bool) -> Tensor {
         self.arg(dim, keepdim, false, Site::here())
     }
 
-    /// The index of the smallest element along `dim`, `i32`: the first of equal ones, a NaN before all. As `torch.argmin`.
+    /// The index of the smallest element along `dim`, `i32`: see [`Tensor::argmax`]. As `torch.argmin`.
     #[track_caller]
     pub fn argmin(&self, dim: isize, keepdim: bool) -> Tensor {
         self.arg(dim, keepdim, true, Site::here())
@@ -94,11 +101,29 @@ impl Tensor {
         let Some(d) = self.dim(if min { "argmin" } else { "argmax" }, dim, site) else {
             return self.trace().poison();
         };
+        if matches!(self.dtype(), DType::I32 | DType::U32) && self.shape()[d] > 0 {
+            return self.arg_of_integers(d, keepdim, min);
+        }
         let y = self.apply(Argmax { dim: d, min }, &[], site);
         if keepdim && !y.is_poisoned() {
             y.unsqueeze(d as isize)
         } else {
             y
         }
+    }
+
+    /// The smallest of the positions along dimension `d` that have the largest (or smallest) of the integers.
+    #[track_caller]
+    fn arg_of_integers(&self, d: usize, keepdim: bool, min: bool) -> Tensor {
+        let (n, dims) = (self.shape()[d], [d as isize]);
+        let most = match min {
+            true => self.amin(&dims, true),
+            false => self.amax(&dims, true),
+        };
+        let mut along = vec![1; self.rank()];
+        along[d] = n;
+        let position = self.trace().arange(n).reshape_to(along.into());
+        let last = self.trace().scalar(n as i32 - 1);
+        self.eq(&most).where_(&position, &last).amin(&dims, keepdim)
     }
 }

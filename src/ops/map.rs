@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Site};
 use crate::graph::TensorType;
 use crate::kernel::{Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, Kind, OpDef};
-use crate::ops::operand::Operand;
+use crate::ops::operand::{Operand, other_dtype};
 use crate::scalar::{Expr, GeluApprox};
 use crate::shape::Shape;
 use crate::tensor::{Tensor, Vjp};
@@ -124,8 +124,6 @@ macro_rules! unary {
     };
 }
 unary! {
-    /// `|x|`
-    abs();
     /// -1, 0 or 1
     sign();
     /// `e^x`
@@ -140,8 +138,6 @@ unary! {
     rsqrt();
     /// `1 / x`
     reciprocal();
-    /// `x * x`
-    square();
     /// Sine, of radians.
     sin();
     /// Cosine, of radians.
@@ -251,6 +247,17 @@ impl Tensor {
         map(name, f(&operand(self, 0)), &[self], site)
     }
 
+    fn number1(&self, name: &'static str, f: impl FnOnce(&Expr) -> Expr, site: Site) -> Tensor {
+        if self.dtype() == DType::Bool {
+            let message = format!(
+                "takes numbers, {} came: convert with to_f32() or to(DType::I32)",
+                self.ty()
+            );
+            return self.trace().misuse(name, message, site);
+        }
+        map(name, f(&operand(self, 0)), &[self], site)
+    }
+
     fn numbers(
         &self,
         name: &'static str,
@@ -262,7 +269,12 @@ impl Tensor {
             && (self.dtype() != DType::Bool || matches!(name, "eq" | "ne"))
             && (name != "pow" || self.dtype().is_float());
         if !fits && !self.is_poisoned() && !other.is_poisoned() {
-            let message = format!("{} and {}: the dtypes do not fit", self.ty(), other.ty());
+            let hint = other_dtype(self.dtype(), other.dtype());
+            let message = format!(
+                "{} and {}: the dtypes do not fit: {hint}",
+                self.ty(),
+                other.ty()
+            );
             return self.trace().misuse(name, message, site);
         }
         map(
@@ -280,10 +292,22 @@ impl Tensor {
         self.numbers("ne", &other, |a, b| a.equals(b).not(), Site::here())
     }
 
-    /// `-x`
+    /// `-x`, of integers too.
     #[track_caller]
     pub fn neg(&self) -> Tensor {
-        self.float1("neg", |x| -x, Site::here())
+        self.number1("neg", |x| -x, Site::here())
+    }
+
+    /// `|x|`, of integers too.
+    #[track_caller]
+    pub fn abs(&self) -> Tensor {
+        self.number1("abs", Expr::abs, Site::here())
+    }
+
+    /// `x * x`, of integers too.
+    #[track_caller]
+    pub fn square(&self) -> Tensor {
+        self.number1("square", Expr::square, Site::here())
     }
 
     /// `x + value`
@@ -305,7 +329,12 @@ impl Tensor {
         if a.dtype() != b.dtype() && !a.is_poisoned() && !b.is_poisoned() {
             return self.trace().misuse(
                 "where",
-                format!("{} and {}: the dtypes differ", a.ty(), b.ty()),
+                format!(
+                    "{} and {}: the dtypes differ: {}",
+                    a.ty(),
+                    b.ty(),
+                    other_dtype(a.dtype(), b.dtype())
+                ),
                 site,
             );
         }

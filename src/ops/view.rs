@@ -329,6 +329,42 @@ impl Tensor {
         one.reshape_to(shape.into())
     }
 
+    /// The elements at equal positions of dimensions `dim1` and `dim2`, as a new last dimension: `torch.diagonal`. With
+    /// an `offset` those whose position along `dim2` is that much larger.
+    #[track_caller]
+    pub fn diagonal(&self, offset: isize, dim1: isize, dim2: isize) -> Tensor {
+        let site = Site::here();
+        let (Some(a), Some(b)) = (
+            self.dim("diagonal", dim1, site),
+            self.dim("diagonal", dim2, site),
+        ) else {
+            return self.trace().poison();
+        };
+        if a == b {
+            let message = format!(
+                "{}: takes two dimensions, {dim1} and {dim2} are one",
+                self.shape()
+            );
+            return self.trace().misuse("diagonal", message, site);
+        }
+        let (rows, columns) = (self.shape()[a], self.shape()[b]);
+        let (down, right) = ((-offset).max(0) as usize, offset.max(0) as usize);
+        let len = rows.saturating_sub(down).min(columns.saturating_sub(right));
+        let others: Vec<usize> = (0..self.rank()).filter(|d| *d != a && *d != b).collect();
+        let mut flat: Vec<usize> = others.iter().map(|&d| self.shape()[d]).collect();
+        flat.push(rows * columns);
+        let order = others.iter().copied().chain([a, b]).collect();
+        let matrices = self.apply(View::Permute(order), &[], site);
+        let start = if len == 0 { 0 } else { down * columns + right };
+        let diagonal = View::Slice {
+            dim: others.len(),
+            start,
+            len,
+            step: columns + 1,
+        };
+        matrices.reshape_to(flat.into()).apply(diagonal, &[], site)
+    }
+
     /// Elements `start, start + step, …` below `end` of `dim`, as Python's `x[start:end:step]`; negative bounds count
     /// from the end, bounds past it are cut.
     #[track_caller]

@@ -5,12 +5,14 @@
 
 mod activation;
 mod blocks;
+mod bounds;
 pub(crate) mod elementary;
 mod eval;
 mod table;
 mod wgsl;
 
 pub use activation::GeluApprox;
+pub use bounds::Bounds;
 pub use eval::{BLOCK, Program, Registers};
 pub use table::Fun;
 pub use wgsl::print;
