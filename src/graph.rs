@@ -243,6 +243,20 @@ impl Graph {
         each.sum()
     }
 
+    /// Which of the nodes an output or an effect needs.
+    pub fn live(&self) -> Vec<bool> {
+        let mut live = vec![false; self.nodes.len()];
+        self.outputs.iter().for_each(|v| live[v.node] = true);
+        for at in (0..self.nodes.len()).rev() {
+            live[at] |= self.is_effect(at);
+            if live[at] {
+                let inputs = self.nodes[at].inputs.iter();
+                inputs.for_each(|v| live[v.node] = true);
+            }
+        }
+        live
+    }
+
     /// Whether a node has an effect of its own.
     pub fn is_effect(&self, node: usize) -> bool {
         matches!(self.nodes[node].op.kind(), Kind::Assign(_))

@@ -159,7 +159,7 @@ impl Trace {
             Ok(classes) => classes,
             Err(message) => return nothing(self.misuse("minimize", message, site)),
         };
-        if !self.is_training() || loss.is_poisoned() {
+        if self.own("minimize", &[loss], site).is_none() || !self.is_training() {
             return nothing(self.scalar(0.0));
         }
         let Some(mut runs) = self.runs(loss, &states, &classes) else {

@@ -1,6 +1,6 @@
 //! Graph to graph: what is computed twice or for nobody disappears.
 
-use crate::graph::{Graph, Value};
+use crate::graph::{Graph, Leaf, Scalar, Value};
 use crate::op::Kind;
 use crate::ops::matmul::Matmul;
 use crate::ops::view::View;
@@ -10,33 +10,36 @@ use std::sync::Arc;
 
 /// Without nodes that neither an output nor an effect needs.
 pub fn dead_code(graph: Graph) -> Graph {
-    let mut live = vec![false; graph.nodes.len()];
-    graph.outputs.iter().for_each(|v| live[v.node] = true);
-    for at in (0..graph.nodes.len()).rev() {
-        live[at] |= graph.is_effect(at);
-        if live[at] {
-            graph.nodes[at]
-                .inputs
-                .iter()
-                .for_each(|v| live[v.node] = true);
-        }
-    }
+    let live = graph.live();
     rebuild(
         graph,
         |at, _, _| if live[at] { Keep::Yes } else { Keep::No },
     )
 }
 
-/// With one node for what is computed several times: the same operator on the same values.
+/// With one node for what is computed several times: the same operator on the same values. Operators are the same where their
+/// types and what they print are, and they say that this is enough ([`OpDef::merges`](crate::op::OpDef::merges)).
 pub fn common_subexpressions(graph: Graph) -> Graph {
     let mut known: HashMap<(String, Vec<Value>), usize> = HashMap::new();
     rebuild(graph, |_, node, to| {
-        if matches!(node.op.kind(), Kind::Assign(_)) {
+        if matches!(node.op.kind(), Kind::Assign(_)) || !node.op.merges() {
             return Keep::Yes;
         }
-        // The type distinguishes leaves of one state under several shapes.
+        let op: &dyn Any = node.op.as_ref();
+        // A function of the host's prints its name alone.
+        let function = match node.op.kind() {
+            Kind::Leaf(Leaf::Scalar(Scalar::OfUpdate(f))) => f.value as usize,
+            _ => 0,
+        };
+        // The outputs' types distinguish leaves of one state under several shapes.
         let key = (
-            format!("{}{:?}{:?}", node.op.name(), node.op, node.outputs),
+            format!(
+                "{:?} {function} {}{:?}{:?}",
+                op.type_id(),
+                node.op.name(),
+                node.op,
+                node.outputs
+            ),
             node.inputs.clone(),
         );
         match known.get(&key) {
