@@ -23,6 +23,11 @@ pub enum Error {
     /// An argument of a call that is not part of a graph.
     #[error("{0}")]
     Argument(String),
+    /// A run computed an index that is out of range: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
+    #[error("{0}")]
+    Index(Misuse),
     /// A batch that does not fit the compiled function.
     #[error("input {index}: expected {expected}, got {got}")]
     Input {

@@ -1,11 +1,17 @@
 //! A session: a device, the state that lives on it, and functions compiled for it.
 
+mod eval;
 mod function;
 mod held;
+mod indices;
+mod pending;
 mod values;
 
 use crate::array::Array;
-use crate::device::{self, Counters, Device, DeviceOptions, PlanId, Ticket};
+pub use eval::eval;
+pub use pending::Pending;
+
+use crate::device::{self, Counters, Device, DeviceOptions, PlanId};
 use crate::error::{Error, Result};
 use crate::graph::{Leaf, Node, Scalar, TensorType};
 use crate::host;
@@ -49,6 +55,9 @@ pub struct Session {
     rates: BTreeMap<usize, f64>,
     upload: Vec<u32>,
     memory_limit: Option<u64>,
+    /// Whether runs look at the indices that they compute.
+    check_indices: bool,
+    dropped: pending::Dropped,
     /// Learning rates that functions were compiled with last.
     first_rates: BTreeMap<usize, f64>,
     /// Optimizers and the updates that they have made.
@@ -79,17 +88,13 @@ struct Compiled {
     plan: Arc<Plan>,
     ranges: Vec<InputRange>,
     column_ranges: Vec<InputRange>,
+    checks: Arc<[indices::Check]>,
+    /// How many of the plan's outputs are the function's own.
+    results: usize,
     layers: Vec<LayerCall>,
     multiply_adds: u64,
     updates: bool,
     parts: Vec<crate::tensor::Part>,
-}
-
-/// The results of a run that has been submitted.
-#[must_use = "read it with Session::read, or drop it with Session::discard"]
-pub struct Pending {
-    ticket: Ticket,
-    types: Vec<TensorType>,
 }
 
 impl Session {
@@ -110,6 +115,7 @@ impl Session {
         let mut session = Self::on(device, params)?;
         session.banner = banner;
         session.memory_limit = options.memory_limit.or(session.memory_limit);
+        session.check_indices = options.check_indices.unwrap_or(true);
         Ok(session)
     }
 
@@ -140,6 +146,8 @@ impl Session {
             rates: BTreeMap::new(),
             upload: Vec::new(),
             memory_limit,
+            check_indices: true,
+            dropped: pending::Dropped::default(),
             first_rates: BTreeMap::new(),
             parts: Vec::new(),
         };
@@ -287,10 +295,12 @@ impl Session {
 
     fn load_plan(
         &mut self,
-        traced: Traced,
+        mut traced: Traced,
         inputs: &[TensorType],
         accumulates: bool,
     ) -> Result<Compiled> {
+        let results = traced.graph.outputs.len();
+        let found = indices::find(&mut traced, self.check_indices)?;
         let segments = self.params.segments();
         let reads_data = |n: &Node| match n.op.kind() {
             Kind::Leaf(Leaf::State(r)) => segments[r.segment].kind == StateKind::Data,
@@ -325,8 +335,10 @@ impl Session {
             released: reads_data.then_some(self.released),
             id,
             plan,
-            ranges: traced.ranges,
-            column_ranges: traced.column_ranges,
+            ranges: found.inputs,
+            column_ranges: found.columns,
+            checks: found.checks.into(),
+            results,
             layers: traced.layers,
             multiply_adds: traced.multiply_adds,
             updates,
@@ -377,6 +389,7 @@ impl Session {
     fn start(&mut self, f: &mut Function, inputs: &[&Array]) -> Result<Pending> {
         let types: Vec<TensorType> = inputs.iter().map(|a| TensorType::of(a)).collect();
         f.check(&types)?;
+        self.settle_many()?;
         let whole = self.accumulated as usize + 1 >= f.micro_steps || self.apply_next;
         self.plan_for(f, &types, f.mode == Mode::Train && !whole)?;
         let Some(compiled) = f.plans.last() else {
@@ -399,6 +412,9 @@ impl Session {
         let ticket = self
             .device
             .submit(compiled.id, &self.upload[..plan.upload_words])?;
+        let own = plan.outputs[..compiled.results].iter();
+        let results = own.map(|o| o.0.clone()).collect();
+        let checks = compiled.checks.clone();
         if f.mode == Mode::Train {
             self.micro_step = self.micro_step.wrapping_add(1);
             if compiled.updates {
@@ -412,33 +428,7 @@ impl Session {
             }
             self.apply_next = false;
         }
-        Ok(Pending {
-            ticket,
-            types: plan.outputs.iter().map(|o| o.0.clone()).collect(),
-        })
-    }
-
-    /// Wait for the results of a run.
-    ///
-    /// # Errors
-    /// The device's failures.
-    pub fn read(&mut self, pending: Pending) -> Result<Vec<Array>> {
-        pollster::block_on(self.read_async(pending))
-    }
-
-    /// [`Session::read`] without blocking.
-    ///
-    /// # Errors
-    /// As [`Session::read`].
-    pub async fn read_async(&mut self, pending: Pending) -> Result<Vec<Array>> {
-        let words = self.device.read(pending.ticket).await?;
-        let array = |(w, ty): (Vec<u32>, TensorType)| Array::from_words(ty.shape, ty.dtype, w);
-        Ok(words.into_iter().zip(pending.types).map(array).collect())
-    }
-
-    /// Drop the results of a run.
-    pub fn discard(&mut self, pending: Pending) {
-        self.device.discard(pending.ticket);
+        Ok(self.pending(ticket, results, &checks))
     }
 
     /// The bits of a scalar for the next run.
@@ -467,6 +457,12 @@ impl Session {
         self.memory_limit
     }
 
+    /// Whether functions that are compiled from here on look at the indices that they compute: see
+    /// [`DeviceOptions::check_indices`].
+    pub fn check_indices(&mut self, check: bool) {
+        self.check_indices = check;
+    }
+
     /// The memory that the device holds.
     pub fn memory(&self) -> Memory {
         self.device.memory()
@@ -482,37 +478,5 @@ impl Session {
     /// Forget the plans of a function.
     pub fn forget(&mut self, f: Function) {
         f.plans.iter().for_each(|p| self.device.unload(p.id));
-    }
-}
-
-/// Run an expression once and return its values: for looking at one layer, gradients too.
-///
-/// ```
-/// # fn main() -> wgrad::Result<()> {
-/// let y = wgrad::eval(|g| {
-///     let x = g.constant(wgrad::Array::vector(vec![1.0f32, 2.0, 3.0]));
-///     vec![x.square().sum(&[], false)]
-/// })?;
-/// assert_eq!(y[0].item(), 14.0);
-/// # Ok(()) }
-/// ```
-///
-/// # Errors
-/// As [`Session::compile`] and [`Session::run`].
-pub fn eval(f: impl Fn(&Trace) -> Vec<Tensor> + Send) -> Result<Vec<Array>> {
-    let mut session = Session::new(&Params::new(0))?;
-    session.eval(f)
-}
-
-impl Session {
-    /// Run an expression once, over the parameters of this session, without changing them.
-    ///
-    /// # Errors
-    /// As [`Session::compile`] and [`Session::run`].
-    pub fn eval(&mut self, f: impl Fn(&Trace) -> Vec<Tensor> + Send) -> Result<Vec<Array>> {
-        let mut function = self.compile(Mode::Eval, &[], move |g, _| f(g))?;
-        let results = self.run(&mut function, &[] as &[Array]);
-        self.forget(function);
-        results
     }
 }

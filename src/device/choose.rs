@@ -46,6 +46,14 @@ pub struct DeviceOptions {
     pub checked: Option<bool>,
     /// Take the kernels meant for software adapters, or not; by default as the adapter is.
     pub software_kernels: Option<bool>,
+    /// Whether a run looks at the integers that it computes and that an operator then takes for indices, labels, classes or
+    /// lengths, where compiling could not prove them in range; the default. It costs a reduction of those integers and one
+    /// more element of results, no submission. [`Session::read`](crate::Session::read) returns
+    /// [`Error::Index`](crate::Error::Index) where one is out of range; the run has then gone on with another element in its
+    /// place, and made its update: go back to the last checkpoint. Without it nobody is told.
+    ///
+    /// Arguments are checked before a run and constants when a function is compiled, with or without this.
+    pub check_indices: Option<bool>,
     /// Most bytes of buffers; by default what the backend reports.
     pub memory_limit: Option<u64>,
 }

@@ -18,7 +18,7 @@ use crate::op::{CpuIo, GpuIo, OpDef};
 use crate::ops::recurrence_grad::RecurrenceGrad;
 use crate::ops::recurrence_previous::RecurrencePrevious;
 use crate::shape::Shape;
-use crate::tensor::{Tensor, Vjp};
+use crate::tensor::{Limit, Tensor, Vjp};
 use std::sync::Arc;
 
 /// From `x [n, t, gates h]`, what comes from the input, `weight [gates h, h]`, for a GRU its `bias [gates h]`, the initial
@@ -189,8 +189,8 @@ impl Tensor {
     /// `[states, n, h]` (zeros by default; an LSTM has two, the hidden one and the cell's), and the `i32` numbers of valid
     /// steps `lengths [n]` (all by default).
     ///
-    /// The hidden states `[n, t, h]`, 0 past the valid steps, and the last states `[states, n, h]`. A run checks the
-    /// lengths where they are an argument of the function.
+    /// The hidden states `[n, t, h]`, 0 past the valid steps, and the last states `[states, n, h]`. A
+    /// length above `t` is an error.
     #[track_caller]
     pub fn recurrence(
         &self,
@@ -209,7 +209,8 @@ impl Tensor {
         };
         let lengths = match lengths {
             Some(lengths) => {
-                trace.require_range(lengths, t + 1, None, "lengths");
+                let limit = Limit::below(t + 1, "lengths");
+                trace.require_range(op.name(), lengths, limit, site);
                 lengths.clone()
             }
             None => trace.constant(Array::vector(vec![t as i32; n])),

@@ -13,7 +13,7 @@ use crate::ops::reduce::{Combine, Reduce, in_parts};
 use crate::ops::rows::Rows;
 use crate::scalar::Expr;
 use crate::shape::Layout;
-use crate::tensor::{Tensor, Vjp};
+use crate::tensor::{Limit, Tensor, Vjp};
 use rayon::prelude::*;
 
 /// `g` and its indices; dimension `dim` of the result has `n` elements.
@@ -317,7 +317,9 @@ impl Tensor {
     /// `self` with each element of `source` added where `index` says along `dim`: `torch.scatter_add`. `index` is `i32`
     /// and of the shape of `source`, which has the sizes of `self` in the other dimensions.
     ///
-    /// A run checks the indices where they are an argument of the function.
+    /// An index that is out of range is an error: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
     #[track_caller]
     pub fn scatter_add(&self, dim: isize, index: &Tensor, source: &Tensor) -> Tensor {
         self.add_at("scatter_add", dim, index, source, false, Site::here())
@@ -326,7 +328,9 @@ impl Tensor {
     /// `self` with slice `k` of `source` added to its slice `index[k]` along `dim`: `torch.index_add`. `index` is `i32`
     /// `[m]`.
     ///
-    /// A run checks the indices where they are an argument of the function.
+    /// An index that is out of range is an error: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
     #[track_caller]
     pub fn index_add(&self, dim: isize, index: &Tensor, source: &Tensor) -> Tensor {
         self.add_at("index_add", dim, index, source, true, Site::here())
@@ -352,7 +356,8 @@ impl Tensor {
             let message = format!("{s} to {x} along {dim}: the other dimensions must be equal");
             return self.trace().misuse(name, message, site);
         }
-        self.trace().require_range(index, x[dim], None, "indices");
+        let limit = Limit::below(x[dim], "indices");
+        self.trace().require_range(name, index, limit, site);
         let like = Gather {
             dim,
             slices,

@@ -173,6 +173,7 @@ impl Session {
         if states.is_empty() {
             return Ok(Vec::new());
         }
+        pollster::block_on(self.settle())?;
         self.sync()?;
         let ranges: Vec<_> = states.iter().map(|s| s.range).collect();
         let words = pollster::block_on(self.device.read_states(&ranges))?;

@@ -3,9 +3,13 @@
 //! Building never fails on the spot: the first misuse is kept, with the layer and the line that made it, and what
 //! came of it is poisoned.
 
+mod indices;
+
+pub use indices::{Indices, InputRange, Limit};
+
 use super::Tensor;
 use crate::array::{Array, Element};
-use crate::error::{Error, Misuse, Site};
+use crate::error::{Error, Site};
 use crate::graph::{Graph, Leaf, Node, Scalar, StateRange, TensorType, Value};
 use crate::op::OpDef;
 use crate::ops::leaf::LeafOp;
@@ -29,10 +33,9 @@ struct Inner {
     micro_steps: usize,
     params: Params,
     ordinals: HashMap<String, usize>,
-    ranges: Vec<InputRange>,
+    indices: Vec<Indices>,
     /// Tensors that stand for a column of a batch whose data are held.
     columns: HashMap<Value, usize>,
-    column_ranges: Vec<InputRange>,
     states: HashMap<(StateRange, TensorType), Tensor>,
     rates: Vec<(usize, f64)>,
     parts: Vec<Part>,
@@ -58,27 +61,14 @@ pub struct LayerCall {
     pub multiply_adds: u64,
 }
 
-/// What an integer argument must lie in, checked before each run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputRange {
-    /// Position among the arguments.
-    pub input: usize,
-    /// First value that is too large.
-    pub end: usize,
-    /// A value that is allowed besides.
-    pub except: Option<i32>,
-    /// What the values are, for the message: `class labels`.
-    pub what: &'static str,
-}
-
 /// A finished trace.
 pub struct Traced {
     /// The graph.
     pub graph: Graph,
-    /// What arguments must lie in.
-    pub ranges: Vec<InputRange>,
-    /// What columns of held data must lie in.
-    pub column_ranges: Vec<InputRange>,
+    /// The integers that operators take.
+    pub indices: Vec<Indices>,
+    /// Values that stand for a column of a batch whose data are held.
+    pub columns: HashMap<Value, usize>,
     /// Learning rates that parameter groups start with.
     pub learning_rates: Vec<(usize, f64)>,
     /// The layers that ran, in their order.
@@ -113,9 +103,8 @@ impl Trace {
             micro_steps: 1,
             params: params.root(),
             ordinals: HashMap::new(),
-            ranges: Vec::new(),
+            indices: Vec::new(),
             columns: HashMap::new(),
-            column_ranges: Vec::new(),
             states: HashMap::new(),
             rates: Vec::new(),
             parts: Vec::new(),
@@ -214,18 +203,11 @@ impl Trace {
 
     /// Apply an operator; one tensor an output.
     pub fn push(&self, op: Arc<dyn OpDef>, inputs: &[&Tensor], site: Site) -> Vec<Tensor> {
-        let Some(values) = inputs.iter().map(|t| t.value).collect::<Option<Vec<_>>>() else {
-            inputs.iter().for_each(|t| self.adopt(t));
+        let own = self.own(op.name(), inputs, site);
+        let values = own.and_then(|()| inputs.iter().map(|t| t.value).collect::<Option<Vec<_>>>());
+        let Some(values) = values else {
             return Vec::new();
         };
-        if inputs.iter().any(|t| !Rc::ptr_eq(&t.trace.0, &self.0)) {
-            self.misuse(
-                op.name(),
-                "takes tensors of one trace: one of another function came",
-                site,
-            );
-            return Vec::new();
-        }
         let types: Vec<TensorType> = inputs.iter().map(|t| t.ty.clone()).collect();
         match op.infer(&types) {
             Err(message) => {
@@ -275,14 +257,7 @@ impl Trace {
     /// Keep a misuse, if it is the first; returns a poisoned tensor.
     pub fn misuse(&self, op: &str, message: impl Into<String>, site: Site) -> Tensor {
         let mut inner = self.0.borrow_mut();
-        let (path, scope_site) = inner.scopes.last().cloned().unwrap_or_default();
-        let site = scope_site.unwrap_or(site);
-        let misuse = Misuse {
-            path: path.to_string(),
-            op: op.to_owned(),
-            message: message.into(),
-            site,
-        };
+        let misuse = inner.here(op, message.into(), site);
         inner.error.get_or_insert(Error::Graph(misuse));
         drop(inner);
         self.poison()
@@ -295,7 +270,7 @@ impl Trace {
 
     /// Keep the misuse that poisoned a tensor of another trace.
     fn adopt(&self, t: &Tensor) {
-        if t.is_poisoned() && !Rc::ptr_eq(&t.trace.0, &self.0) {
+        if t.is_poisoned() && !self.is(&t.trace) {
             let error = t.trace.0.borrow_mut().error.take();
             error.into_iter().for_each(|e| self.fail(e));
         }
@@ -366,46 +341,6 @@ impl Trace {
         format!("{path}/{what}.{n}")
     }
 
-    /// Have each run check that the values of `t`, if it is an argument, lie in `0..end` or are `except`.
-    pub fn require_range(&self, t: &Tensor, end: usize, except: Option<i32>, what: &'static str) {
-        let mut inner = self.0.borrow_mut();
-        let Some(value) = t.value else { return };
-        let mut value = value;
-        let is_view = |inner: &Inner, v: Value| {
-            matches!(inner.graph.nodes[v.node].op.kind(), crate::op::Kind::View)
-        };
-        while is_view(&inner, value) && !inner.columns.contains_key(&value) {
-            value = inner.graph.nodes[value.node].inputs[0];
-        }
-        if let Some(&input) = inner.columns.get(&value) {
-            let range = InputRange {
-                input,
-                end,
-                except,
-                what,
-            };
-            inner.column_ranges.push(range);
-            return;
-        }
-        if let crate::op::Kind::Leaf(Leaf::Input(input)) = inner.graph.nodes[value.node].op.kind() {
-            let range = InputRange {
-                input: *input,
-                end,
-                except,
-                what,
-            };
-            inner.ranges.push(range);
-        }
-    }
-
-    /// Have `t` stand for column `column` of a batch that is taken from held data: what its values must lie in is then in
-    /// [`Function::column_ranges`](crate::Function::column_ranges), to be checked once for all data.
-    pub fn stands_for(&self, t: &Tensor, column: usize) {
-        if let Some(value) = t.value {
-            self.0.borrow_mut().columns.insert(value, column);
-        }
-    }
-
     /// The learning rate that a parameter group starts with.
     pub(crate) fn learning_rate(&self, group: usize, rate: f64) {
         self.0.borrow_mut().rates.push((group, rate));
@@ -469,17 +404,13 @@ impl Trace {
             return Err(error);
         }
         let foreign = || Error::argument("an output of the function is a tensor of another trace");
-        let mine = |t: &Tensor| {
-            t.value
-                .filter(|_| Rc::ptr_eq(&t.trace.0, &self.0))
-                .ok_or_else(foreign)
-        };
+        let mine = |t: &Tensor| t.value.filter(|_| self.is(&t.trace)).ok_or_else(foreign);
         let outputs = outputs.iter().map(mine).collect::<Result<_, _>>()?;
         inner.states.clear(); // each holds the trace
         let mut graph = std::mem::take(&mut inner.graph);
         graph.outputs = outputs;
-        let ranges = std::mem::take(&mut inner.ranges);
-        let column_ranges = std::mem::take(&mut inner.column_ranges);
+        let indices = std::mem::take(&mut inner.indices);
+        let columns = std::mem::take(&mut inner.columns);
         let learning_rates = std::mem::take(&mut inner.rates);
         let layers = std::mem::take(&mut inner.layers);
         let parts = std::mem::take(&mut inner.parts);
@@ -489,8 +420,8 @@ impl Trace {
             multiply_adds: graph.multiply_adds(0..forward),
             micro_steps,
             graph,
-            ranges,
-            column_ranges,
+            indices,
+            columns,
             learning_rates,
             layers,
             parts,

@@ -11,3 +11,5 @@
 mod common;
 #[path = "../common/draws.rs"]
 mod draws;
+mod indices;
+mod products;
