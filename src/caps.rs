@@ -9,6 +9,8 @@ pub struct Caps {
     pub kernels: bool,
     /// Storage buffers that one kernel may bind.
     pub storage_buffers: usize,
+    /// Storage buffers that one kernel may bind where a tensor takes several bindings.
+    pub bindings: usize,
     /// Bytes that one binding may cover.
     pub binding_bytes: u64,
     /// Bytes of the largest buffer.
@@ -29,6 +31,8 @@ pub struct Caps {
     pub f16: bool,
     /// Whether barriers are dear and memory is cached: lavapipe, SwiftShader.
     pub software: bool,
+    /// Whose limits these are, for messages.
+    pub owner: String,
 }
 
 impl Default for Caps {
@@ -37,6 +41,7 @@ impl Default for Caps {
         Self {
             kernels: true,
             storage_buffers: 8,
+            bindings: 8,
             binding_bytes: 128 << 20,
             buffer_bytes: 256 << 20,
             workgroups: 65_535,
@@ -47,6 +52,7 @@ impl Default for Caps {
             int64: false,
             f16: false,
             software: false,
+            owner: "WebGPU's default limits".to_owned(),
         }
     }
 }
@@ -57,8 +63,10 @@ impl Caps {
         Self {
             kernels: false,
             storage_buffers: usize::MAX,
+            bindings: usize::MAX,
             binding_bytes: u64::MAX,
             buffer_bytes: u64::MAX,
+            owner: "the CPU".to_owned(),
             ..Self::default()
         }
     }

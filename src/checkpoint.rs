@@ -55,21 +55,23 @@ impl Session {
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let states = self.params().root().list();
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        self.write(path.as_ref(), &states, &metadata)
+        self.write(path.as_ref(), &own_names(&states), &[], &metadata)
     }
 
     /// Read parameters and buffers from a safetensors file or from PyTorch's `.pt` and `.pth` (see
-    /// [`Reader`]), as `load_state_dict(strict=True)`: it must hold these, no others, and in these shapes. A `num_batches_tracked` of PyTorch's batch norm that the model has not is passed over.
+    /// [`Reader`]), as `load_state_dict(strict=True)`: it must hold these, no others, and in these shapes. A `num_batches_tracked` of PyTorch's batch norm that the model has not is passed over; one that the file has
+    /// not, as in files from before PyTorch 0.4.1, stays as it is. Tensors are read one by one.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] with every name that does not fit; [`Error::File`] and [`Error::Io`] for files that are not
-    /// whole. The session is then as it was.
+    /// whole. The session is then as it was, unless the file changed while it was read.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let states = self.params().root().list();
         let file = Reader::open(path)?;
-        self.read_from(&file, &states, &|name| {
-            name.rsplit('.').next() == Some(COUNTERS)
-        })
+        let counts = |name: &str| name.rsplit('.').next() == Some(COUNTERS);
+        let there = |s: &State| !counts(&s.path) || file.shape(&s.path).is_some();
+        let states: Vec<State> = states.into_iter().filter(there).collect();
+        self.read_from(&file, &states, &counts)
     }
 
     /// Read what fits of a file as [`Session::load`] takes it, for transfer: states of this model that the file holds in their shape and
@@ -82,7 +84,6 @@ impl Session {
         let states = self.params().root().list();
         let file = Reader::open(path)?;
         let mut report = LoadReport::default();
-        let mut values = Vec::new();
         for s in &states {
             let path = s.path.to_string();
             let Some(shape) = file.shape(&path) else {
@@ -95,26 +96,25 @@ impl Session {
                 report.mismatched.push(line);
                 continue;
             }
-            let value = file.read(&path)?;
-            if value.dtype() != s.dtype {
-                let came = TensorType::of(&value);
-                let line = format!("{path}: the model has {is}, the file {came}");
+            let came = file.array_dtype(&path)?;
+            if came != s.dtype {
+                let line = format!("{path}: the model has {is}, the file {came} {shape}");
                 report.mismatched.push(line);
                 continue;
             }
-            report.loaded.push(path.clone());
-            values.push((path, value));
+            file.verify(&path)?;
+            report.loaded.push(path);
         }
         let unknown = |name: &&String| states.iter().all(|s| *s.path != ***name);
         report.unexpected = file.names().iter().filter(unknown).cloned().collect();
-        if values.is_empty() {
+        if report.loaded.is_empty() {
             return Err(Error::argument(format!(
                 "{}: nothing in it fits this model\n{report}",
                 file.path().display()
             )));
         }
-        for (path, value) in &values {
-            self.set(path, value)?;
+        for path in &report.loaded {
+            self.set(path, &file.read(path)?)?;
         }
         Ok(report)
     }
@@ -130,11 +130,13 @@ impl Session {
             .iter()
             .map(|s| average(s).unwrap_or_else(|| s.clone()))
             .collect();
-        let values = self.get_all(&sources)?;
-        let paths = states.iter().map(|s| s.path.to_string());
-        let named: Vec<(String, Array)> = paths.zip(values).collect();
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        weights::write(path.as_ref(), &named, &metadata)
+        let entries: Vec<(String, State)> = states
+            .iter()
+            .zip(sources)
+            .map(|(s, source)| (s.path.to_string(), source))
+            .collect();
+        self.write(path.as_ref(), &entries, &[], &metadata)
     }
 
     /// Write what optimizers keep, the counts of updates and of runs, and the learning rates to a safetensors file: with
@@ -159,12 +161,10 @@ impl Session {
             }
         }
         let states = self.optimizer_states();
-        let mut named = self.named(&states)?;
         let held = |path: &str| states.iter().any(|s| *s.path == *path);
-        let waiting = self.params().waiting_slots();
-        let waiting = waiting.into_iter().filter(|(path, _)| !held(path));
-        named.extend(waiting.map(|(path, value)| (path.to_string(), value.as_ref().clone())));
-        weights::write(path.as_ref(), &named, &metadata)
+        let mut waiting = self.params().waiting_slots();
+        waiting.retain(|(path, _)| !held(path));
+        self.write(path.as_ref(), &own_names(&states), &waiting, &metadata)
     }
 
     /// Read what [`Session::save_optimizer`] wrote. The training function must be compiled before: that is where the
@@ -218,19 +218,26 @@ impl Session {
         states
     }
 
+    /// Write states under names, read one by one from the device, and `further` arrays.
     fn write(
         &mut self,
         path: &Path,
-        states: &[State],
+        states: &[(String, State)],
+        further: &[(Arc<str>, Arc<Array>)],
         metadata: &BTreeMap<String, String>,
     ) -> Result<()> {
-        weights::write(path, &self.named(states)?, metadata)
-    }
-
-    fn named(&mut self, states: &[State]) -> Result<Vec<(String, Array)>> {
-        let values = self.get_all(states)?;
-        let paths = states.iter().map(|s| s.path.to_string());
-        Ok(paths.zip(values).collect())
+        let own = states.iter().map(|(name, s)| {
+            let ty = TensorType::new(s.shape.clone(), s.dtype);
+            (name.clone(), ty)
+        });
+        let others = further
+            .iter()
+            .map(|(name, a)| (name.to_string(), TensorType::of(a)));
+        let entries: Vec<(String, TensorType)> = own.chain(others).collect();
+        weights::write_each(path, &entries, metadata, &mut |at| match states.get(at) {
+            Some((_, s)) => Ok(self.get_all(std::slice::from_ref(s))?.swap_remove(0)),
+            None => Ok(further[at - states.len()].1.as_ref().clone()),
+        })
     }
 
     /// Have `states` hold what `file` holds; nothing changes where one of them does not fit. Names that `may` be there
@@ -251,24 +258,29 @@ impl Session {
             .filter(|name| !may(name) || expected.iter().any(|(path, _)| path == *name));
         let found = found.filter_map(|name| Some((name.as_str(), file.shape(name)?)));
         weights::check_strict(file.path(), &expected, found)?;
-        let mut values = Vec::new();
         for s in states {
-            let value = file.read(&s.path)?;
-            if value.dtype() != s.dtype {
-                let (is, came) = (
-                    TensorType::new(s.shape.clone(), s.dtype),
-                    TensorType::of(&value),
+            let came = file.array_dtype(&s.path)?;
+            if came != s.dtype {
+                let is = TensorType::new(s.shape.clone(), s.dtype);
+                let message = format!(
+                    "{}: the model has {is}, the file {came} {}",
+                    s.path, s.shape
                 );
-                let message = format!("{}: the model has {is}, the file {came}", s.path);
                 return Err(Error::file(file.path(), None, message));
             }
-            values.push(value);
         }
-        for (s, value) in states.iter().zip(&values) {
-            self.set(&s.path, value)?;
+        states.iter().try_for_each(|s| file.verify(&s.path))?;
+        for s in states {
+            self.set(&s.path, &file.read(&s.path)?)?;
         }
         Ok(())
     }
+}
+
+/// States under their paths.
+fn own_names(states: &[State]) -> Vec<(String, State)> {
+    let named = |s: &State| (s.path.to_string(), s.clone());
+    states.iter().map(named).collect()
 }
 
 fn number<T: std::str::FromStr>(file: &Reader, key: &str) -> Result<T> {

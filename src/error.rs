@@ -42,6 +42,9 @@ pub enum Error {
     /// The device refused an allocation, or a plan needs more than the limit.
     #[error("out of memory: {0}")]
     OutOfMemory(String),
+    /// What a limit of the device does not allow, however much memory there is: which limit, whose, and what helps.
+    #[error("{0}")]
+    Limit(String),
     /// The device reported an error of its own (a bug in a kernel or in a driver).
     #[error("the device failed: {0}")]
     Device(String),

@@ -24,6 +24,28 @@ pub struct Binding {
     pub buf: Buf,
     /// Whether the kernel writes it.
     pub write: bool,
+    /// What of it is bound; all where nothing is said.
+    pub part: Option<Part>,
+}
+
+/// A part of what a [`Buf`] stands for, in words; it begins at a multiple of 256 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// First word.
+    pub offset: usize,
+    /// Number of words.
+    pub len: usize,
+}
+
+impl Binding {
+    /// All of `buf`.
+    pub fn whole(buf: Buf, write: bool) -> Self {
+        Self {
+            buf,
+            write,
+            part: None,
+        }
+    }
 }
 
 /// One kernel launch.
@@ -61,13 +83,13 @@ impl Dispatch {
 
     /// Bind `buf` for reading at the next binding.
     pub fn read(mut self, buf: Buf) -> Self {
-        self.bindings.push(Binding { buf, write: false });
+        self.bindings.push(Binding::whole(buf, false));
         self
     }
 
     /// Bind `buf` for writing at the next binding.
     pub fn write(mut self, buf: Buf) -> Self {
-        self.bindings.push(Binding { buf, write: true });
+        self.bindings.push(Binding::whole(buf, true));
         self
     }
 

@@ -2,6 +2,7 @@
 
 mod function;
 mod held;
+mod memory;
 mod values;
 
 use crate::array::Array;
@@ -10,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Leaf, Node, Scalar, TensorType};
 use crate::host;
 use crate::op::Kind;
-use crate::plan::{Memory, Plan};
+use crate::plan::Plan;
 use crate::state::{self, Params, State, StateKind};
 use crate::tensor::{InputRange, LayerCall, Tensor, Trace, Traced};
 use std::borrow::Borrow;
@@ -107,9 +108,8 @@ impl Session {
     /// As [`Session::new`].
     pub fn with_options(params: &Params, options: &DeviceOptions) -> Result<Self> {
         let (device, banner) = device::choose(options)?;
-        let mut session = Self::on(device, params)?;
+        let mut session = Self::open(device, params, options.memory_limit)?;
         session.banner = banner;
-        session.memory_limit = options.memory_limit.or(session.memory_limit);
         Ok(session)
     }
 
@@ -118,6 +118,10 @@ impl Session {
     /// # Errors
     /// As [`Session::new`].
     pub fn on(device: Box<dyn Device>, params: &Params) -> Result<Self> {
+        Self::open(device, params, None)
+    }
+
+    fn open(device: Box<dyn Device>, params: &Params, limit: Option<u64>) -> Result<Self> {
         let mut device = device;
         if let Some(key) = device.pipeline_cache_key() {
             device.set_pipeline_cache(host::read_pipelines(&key));
@@ -125,7 +129,8 @@ impl Session {
         let banner = format!("device: {}", device.name());
         // Where the device computes in the machine's own memory, leave some of it to the rest.
         let own = !device.caps().kernels || device.caps().software;
-        let memory_limit = host::memory().filter(|_| own).map(|bytes| bytes / 4 * 3);
+        let most = || host::memory().filter(|_| own).map(|bytes| bytes / 4 * 3);
+        let memory_limit = limit.or_else(most);
         let mut session = Self {
             device,
             params: params.root(),
@@ -160,31 +165,6 @@ impl Session {
     /// The parameters and other state.
     pub fn params(&self) -> &Params {
         &self.params
-    }
-
-    /// Put states that are new on the device.
-    fn sync(&mut self) -> Result<()> {
-        state::check(&self.params)?;
-        for (index, segment) in self.params.segments().iter().enumerate() {
-            self.device.segment(index, segment)?;
-        }
-        let states = self.params.all();
-        for s in states.get(self.written..).unwrap_or_default() {
-            let source = s.starts_as.as_ref();
-            let source = source.and_then(|path| states.iter().find(|s| s.path == *path));
-            let copy = match source {
-                Some(source) => pollster::block_on(self.device.read_states(&[source.range]))?,
-                None => Vec::new(),
-            };
-            let words = copy.first().map_or(s.init.words(), Vec::as_slice);
-            // Data are written where they are held.
-            if s.range.len > 0 && s.kind != StateKind::Data {
-                self.device.write_state(s.range, words)?;
-            }
-        }
-        self.written = states.len();
-        self.params.hold(self.written);
-        Ok(())
     }
 
     /// Compile `body` for arguments of the types `inputs`. It is traced now, and again when a run brings other shapes.
@@ -298,7 +278,10 @@ impl Session {
         };
         let reads_data = traced.graph.nodes.iter().any(reads_data);
         let plan = Arc::new(Plan::compile(traced.graph, self.device.caps())?);
-        let memory = plan.memory(&self.params.segments(), self.device.caps());
+        let memory = self.with_host(
+            plan.memory(&self.params.segments(), self.device.caps()),
+            plan.upload_words,
+        );
         if self
             .memory_limit
             .is_some_and(|limit| memory.total() > limit)
@@ -309,6 +292,8 @@ impl Session {
             )));
         }
         self.sync()?;
+        let words = plan.upload_words.max(self.upload.len());
+        self.upload.resize(words, 0);
         let pipelines = self.counters().pipelines;
         let id = self.device.load(plan.clone())?;
         if self.counters().pipelines > pipelines {
@@ -387,8 +372,6 @@ impl Session {
             .iter()
             .try_for_each(|r| function::check_range(r, inputs))?;
         let plan = &compiled.plan;
-        self.upload
-            .resize(plan.upload_words.max(self.upload.len()), 0);
         for (array, (_, region)) in inputs.iter().zip(&plan.inputs) {
             self.upload[region.offset..region.offset + array.numel()]
                 .copy_from_slice(array.words());
@@ -465,18 +448,6 @@ impl Session {
     /// The bytes that states, plans and held data may take, where there is such a limit.
     pub fn memory_limit(&self) -> Option<u64> {
         self.memory_limit
-    }
-
-    /// The memory that the device holds.
-    pub fn memory(&self) -> Memory {
-        self.device.memory()
-    }
-
-    /// The memory that `f` needs for the shapes of its last run, predicted from its plan.
-    pub fn predicted_memory(&self, f: &Function) -> Memory {
-        f.plan().map_or_else(Memory::default, |p| {
-            p.memory(&self.params.segments(), self.device.caps())
-        })
     }
 
     /// Forget the plans of a function.

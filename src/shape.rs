@@ -240,6 +240,20 @@ impl Layout {
         out
     }
 
+    /// The lowest and the highest position of an element; none where there are no elements.
+    pub fn span(&self) -> Option<(usize, usize)> {
+        if self.shape.contains(&0) {
+            return None;
+        }
+        let (mut low, mut high) = (self.offset as isize, self.offset as isize);
+        for (&n, &s) in self.shape.iter().zip(&self.strides) {
+            let reach = (n as isize - 1) * s;
+            low += reach.min(0);
+            high += reach.max(0);
+        }
+        Some((low as usize, high as usize))
+    }
+
     /// Position of the element at the row-major index `i` of the view.
     pub fn position(&self, mut i: usize) -> usize {
         let mut at = self.offset as isize;

@@ -1,21 +1,23 @@
 //! State: what outlives a run. Parameters, running statistics, optimizer slots, by path.
 //!
-//! Each kind lies in flat segments below the binding limit, every state at a multiple of 256 bytes, so that an update
-//! of all parameters is one pass over a segment.
+//! Each kind lies in flat segments, every state at a multiple of 256 bytes, so that an update of all parameters is one pass
+//! over a segment. A state that is larger than a segment has one of its own.
 
 mod freezing;
 mod held;
+mod initial;
 mod slots;
 mod tree;
 
 pub use held::Held;
+pub use initial::Initial;
 pub(crate) use slots::{SlotInit, span};
 
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result, Site};
 use crate::glob;
-use crate::graph::StateRange;
+use crate::graph::{StateRange, TensorType};
 use crate::shape::Shape;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,13 +25,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Elements that a state's offset is a multiple of: 256 bytes.
 pub const ALIGN: usize = 64;
 
-/// Most elements of a segment: WebGPU's default binding limit of 128 MiB.
+/// Most elements of a segment of several states: WebGPU's default binding limit of 128 MiB.
 pub const SEGMENT: usize = (128 << 20) / DType::SIZE;
 
 /// The slot that holds the moving average of the weights.
 pub(crate) const AVERAGE: &str = "ema";
-
-const TOO_LARGE: &str = "is larger than the 128 MiB that one binding may cover";
 
 /// What a state is for. Kinds lie in segments of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,8 +58,8 @@ pub struct State {
     /// Where it lies.
     pub range: StateRange,
     /// Its first value.
-    pub init: Arc<Array>,
-    /// The state whose value it starts with, in place of `init`.
+    pub init: Initial,
+    /// The state whose value it starts with, in place of `init` where that is not carried over.
     pub starts_as: Option<Arc<str>>,
     /// For parameters and buffers: whether training changes it.
     pub trainable: bool,
@@ -128,6 +128,16 @@ pub trait Initializer {
     /// # Errors
     /// What such a parameter cannot have, in words.
     fn values(&self, rng: &mut crate::rng::Rng, shape: &Shape) -> Result<Vec<f32>, String>;
+
+    /// The same to be kept, with which a session draws the values of a parameter of `shape` when it takes them; none, the
+    /// default, where the values are drawn at once and kept.
+    ///
+    /// # Errors
+    /// As [`Initializer::values`].
+    fn again(&self, shape: &Shape) -> Result<Option<Arc<dyn Initializer + Send + Sync>>, String> {
+        let _ = shape;
+        Ok(None)
+    }
 }
 
 impl<F: Fn(&mut crate::rng::Rng, &Shape) -> Vec<f32>> Initializer for F {
@@ -181,7 +191,8 @@ impl Params {
         &self.prefix
     }
 
-    /// Create the parameter `name` of this layer, with what `init` draws from a generator of its own.
+    /// Create the parameter `name` of this layer, with what `init` draws from a generator of its own. The values are kept
+    /// for sessions to take; those of [`Params::drawn`] are not.
     #[track_caller]
     pub fn parameter(
         &self,
@@ -189,15 +200,64 @@ impl Params {
         shape: impl Into<Shape>,
         init: impl FnOnce(&mut crate::rng::Rng, usize) -> Vec<f32>,
     ) -> Param {
-        let (path, shape) = (join(&self.prefix, name), shape.into());
-        let numel = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-        if numel.is_none_or(|n| n > SEGMENT) {
-            self.refuse(&path, &format!("{shape} {TOO_LARGE}"), Site::here());
-            return self.create(path, StateKind::Parameter, Array::zeros([0]), Site::here());
+        let (path, shape, site) = (join(&self.prefix, name), shape.into(), Site::here());
+        let room = |n: &usize| Vec::<f32>::new().try_reserve_exact(*n).is_ok();
+        let Some(n) = count(&shape).filter(room) else {
+            return self.too_large(path, &shape, site);
+        };
+        let values = init(&mut crate::rng::Rng::new(self.seed, &path), n);
+        if values.len() != n {
+            self.refuse(
+                &path,
+                &format!("{shape}: {} values were drawn", values.len()),
+                site,
+            );
+            return self.create(path, StateKind::Parameter, Array::zeros([0]), site);
         }
-        let mut rng = crate::rng::Rng::new(self.seed, &path);
-        let value = Array::of(shape.clone(), init(&mut rng, shape.numel()));
-        self.create(path, StateKind::Parameter, value, Site::here())
+        self.create(path, StateKind::Parameter, Array::of(shape, values), site)
+    }
+
+    /// As [`Params::parameter`], with what can be drawn again: each session draws the values when it takes them, and the
+    /// host keeps none. So are the parameters of layers.
+    ///
+    /// ```
+    /// use wgrad::{Params, nn::init};
+    /// let params = Params::new(42);
+    /// let table = params.drawn("table", [50257, 768], init::normal(0.0, 0.02));
+    /// assert_eq!(table.shape.numel(), 50257 * 768);
+    /// ```
+    #[track_caller]
+    pub fn drawn(
+        &self,
+        name: &str,
+        shape: impl Into<Shape>,
+        init: impl Fn(&mut crate::rng::Rng, usize) -> Vec<f32> + Send + Sync + 'static,
+    ) -> Param {
+        let (path, shape, site) = (join(&self.prefix, name), shape.into(), Site::here());
+        if count(&shape).is_none() {
+            return self.too_large(path, &shape, site);
+        }
+        let draw = move |rng: &mut crate::rng::Rng, shape: &Shape| {
+            let values = init(rng, shape.numel());
+            match values.len() == shape.numel() {
+                true => Ok(values),
+                false => Err(format!("{shape}: {} values were drawn", values.len())),
+            }
+        };
+        let init = Initial::drawn(
+            self.seed,
+            path.as_str().into(),
+            shape.clone(),
+            Arc::new(draw),
+        );
+        let ty = TensorType::f32(shape);
+        self.create_as(path, StateKind::Parameter, ty, init, site)
+    }
+
+    fn too_large(&self, path: String, shape: &Shape, site: Site) -> Param {
+        let message = format!("{shape} has more elements than memory can hold");
+        self.refuse(&path, &message, site);
+        self.create(path, StateKind::Parameter, Array::zeros([0]), site)
     }
 
     /// Draw new first values for the parameters below this handle's path that `pattern` stands for, as
@@ -247,12 +307,18 @@ impl Params {
             if i < held {
                 return Err(wrong("a session holds it already: change it there".into()));
             }
+            if let Some(again) = with.again(&state.shape).map_err(wrong)? {
+                let draw = move |rng: &mut crate::rng::Rng, shape: &Shape| again.values(rng, shape);
+                let (path, shape) = (state.path.clone(), state.shape.clone());
+                state.init = Initial::drawn(self.seed, path, shape, Arc::new(draw));
+                continue;
+            }
             let mut rng = crate::rng::Rng::new(self.seed, &state.path);
             let values = with.values(&mut rng, &state.shape).map_err(wrong)?;
             if values.len() != state.shape.numel() {
                 return Err(wrong(format!("{} values were drawn", values.len())));
             }
-            state.init = Arc::new(Array::of(state.shape.clone(), values));
+            state.init = Initial::kept(Array::of(state.shape.clone(), values));
         }
         Ok(found.len())
     }
@@ -261,6 +327,18 @@ impl Params {
     pub(crate) fn hold(&self, states: usize) {
         let mut store = self.lock();
         store.held = store.held.max(states);
+        store.states.iter_mut().for_each(|s| s.init.taken());
+    }
+
+    /// Bytes of first values and of slots that wait for their parameters, which the host keeps.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        let store = self.lock();
+        let waiting = store
+            .carried
+            .values()
+            .map(|a| (a.numel() * DType::SIZE) as u64);
+        let states = store.states.iter().map(|s| s.init.kept_bytes());
+        states.chain(waiting).sum()
     }
 
     /// Create the buffer `name` of this layer: state that is saved with the model and that no optimizer changes.
@@ -275,17 +353,27 @@ impl Params {
     }
 
     fn create(&self, path: String, kind: StateKind, value: Array, site: Site) -> Param {
+        let ty = TensorType::of(&value);
+        self.create_as(path, kind, ty, Initial::kept(value), site)
+    }
+
+    fn create_as(
+        &self,
+        path: String,
+        kind: StateKind,
+        ty: TensorType,
+        init: Initial,
+        site: Site,
+    ) -> Param {
         let mut store = self.lock();
         store.place(&self.prefix);
-        let shape = value.shape().clone();
+        let TensorType { shape, dtype } = ty;
         let fault = if store.sealed {
             Some(
                 "a function that is traced again must not create parameters: build layers outside of it",
             )
         } else if store.by_path.contains_key(path.as_str()) {
             Some("there is one of that name already")
-        } else if shape.numel() > SEGMENT {
-            Some(TOO_LARGE)
         } else {
             None
         };
@@ -299,10 +387,10 @@ impl Params {
         store.insert(State {
             path: path.clone(),
             shape: shape.clone(),
-            dtype: value.dtype(),
+            dtype,
             kind,
             range,
-            init: Arc::new(value),
+            init,
             starts_as: None,
             trainable: matches!(kind, StateKind::Parameter | StateKind::Buffer),
         });
@@ -363,6 +451,12 @@ impl Params {
     }
 }
 
+/// Elements of `shape`, where an address space holds as many.
+fn count(shape: &Shape) -> Option<usize> {
+    let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    n.filter(|n| *n <= isize::MAX as usize / DType::SIZE)
+}
+
 fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() {
         name.to_owned()
@@ -419,7 +513,7 @@ impl crate::tensor::Trace {
         let average = self.params().get(&average).filter(|_| self.averages());
         self.state(
             average.map_or(state.range, |s| s.range),
-            crate::graph::TensorType::new(state.shape, state.dtype),
+            TensorType::new(state.shape, state.dtype),
         )
     }
 }

@@ -20,6 +20,7 @@ use crate::array::Array;
 use crate::atomic::replace;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::graph::TensorType;
 use crate::shape::Shape;
 
 #[cfg(target_endian = "big")]
@@ -158,6 +159,43 @@ impl Reader {
         Some((place.shape.numel() * place.dtype.bitsize()).div_ceil(8) as u64)
     }
 
+    /// The dtype that [`Reader::read`] gives a tensor.
+    ///
+    /// # Errors
+    /// As [`Reader::read`], without a look at the values.
+    pub fn array_dtype(&self, name: &str) -> Result<DType> {
+        let info = self.find(name)?;
+        match info.dtype {
+            Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64 => Ok(DType::F32),
+            Dtype::I32 | Dtype::I64 => Ok(DType::I32),
+            Dtype::U32 | Dtype::U8 => Ok(DType::U32),
+            Dtype::BOOL => Ok(DType::Bool),
+            other => {
+                let message = format!("{name}: tensors of dtype {other} are not supported");
+                Err(self.refuse(info, message))
+            }
+        }
+    }
+
+    /// Find out that a tensor can be read, without keeping it.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn verify(&self, name: &str) -> Result<()> {
+        let info = self.find(name)?;
+        self.array_dtype(name)?;
+        if info.dtype == Dtype::I64 || info.strides.is_some() {
+            return self.read(name).map(drop);
+        }
+        let bytes = (info.shape.numel() * size_of(info.dtype)) as u64;
+        let path = &self.part(info).path;
+        let read = std::io::copy(&mut self.source(info)?.take(bytes), &mut std::io::sink());
+        match read.map_err(|e| Error::io(path, e))? {
+            n if n == bytes => Ok(()),
+            _ => Err(Error::io(path, std::io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
     /// One tensor: F32, F16, BF16 and F64 as f32 (rounded to nearest), I32 and I64 as i32, U32 and U8 as u32, BOOL as
     /// bool.
     ///
@@ -166,11 +204,8 @@ impl Reader {
     /// outside of i32; [`Error::Io`] where it cannot be read.
     pub fn read(&self, name: &str) -> Result<Array> {
         let info = self.find(name)?;
-        let shape = info.shape.clone();
+        let (shape, dtype) = (info.shape.clone(), self.array_dtype(name)?);
         Ok(match info.dtype {
-            Dtype::F32 => Array::from_words(shape, DType::F32, self.words(info)?),
-            Dtype::I32 => Array::from_words(shape, DType::I32, self.words(info)?),
-            Dtype::U32 => Array::from_words(shape, DType::U32, self.words(info)?),
             Dtype::F16 => Array::of(
                 shape,
                 self.convert(info, |b| Ok(f16::from_le_bytes(b).to_f32()))?,
@@ -190,15 +225,10 @@ impl Reader {
             Dtype::U8 => Array::of(shape, self.convert(info, |[b]| Ok(u32::from(b)))?),
             Dtype::BOOL => Array::from_words(
                 shape,
-                DType::Bool,
+                dtype,
                 self.convert(info, |[b]| Ok(u32::from(b != 0)))?,
             ),
-            other => {
-                return Err(self.refuse(
-                    info,
-                    format!("{name}: tensors of dtype {other} are not supported"),
-                ));
-            }
+            _ => Array::from_words(shape, dtype, self.words(info)?),
         })
     }
 
@@ -410,19 +440,44 @@ pub fn write(
     tensors: &[(String, Array)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let path = path.as_ref();
-    let (wide, rest): (Vec<_>, Vec<_>) = tensors.iter().partition(|(name, a)| is_wide(name, a));
-    let (bools, words): (Vec<_>, Vec<_>) = rest
-        .into_iter()
-        .partition(|(_, a)| a.dtype() == DType::Bool);
-    let ordered = || wide.iter().chain(&words).chain(&bools);
-    let header = header(ordered().map(|(name, array)| (name, array)), metadata)?;
-    replace(path, |file| {
+    let types: Vec<(String, TensorType)> = tensors
+        .iter()
+        .map(|(name, array)| (name.clone(), TensorType::of(array)))
+        .collect();
+    write_each(path.as_ref(), &types, metadata, &mut |at| {
+        Ok(tensors[at].1.clone())
+    })
+}
+
+/// As [`write`], with the tensors one by one: `value` gives the one at an index of `types`.
+///
+/// # Errors
+/// As [`write`]; those of `value`.
+pub(crate) fn write_each(
+    path: &Path,
+    types: &[(String, TensorType)],
+    metadata: &BTreeMap<String, String>,
+    value: &mut dyn FnMut(usize) -> Result<Array>,
+) -> Result<()> {
+    let mut order: Vec<usize> = (0..types.len()).collect();
+    order.sort_by_key(|&at| {
+        let (name, ty) = &types[at];
+        (!is_wide(name, ty), ty.dtype == DType::Bool)
+    });
+    let header = header(order.iter().map(|&at| &types[at]), metadata)?;
+    // What failed besides the file.
+    let mut failed = None;
+    let written = replace(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        for (name, array) in ordered() {
-            match array.dtype() {
-                _ if is_wide(name, array) => {
+        for at in order {
+            let (name, ty) = &types[at];
+            let array = value(at).map_err(|e| {
+                failed = Some(e);
+                std::io::Error::other("no value to write")
+            })?;
+            match ty.dtype {
+                _ if is_wide(name, ty) => {
                     let wide = |&w: &u32| i64::from(w as i32).to_le_bytes();
                     let words = array.words();
                     words.iter().try_for_each(|w| file.write_all(&wide(w)))?;
@@ -435,20 +490,21 @@ pub fn write(
             }
         }
         Ok(())
-    })
+    });
+    failed.map_or(written, Err)
 }
 
 /// The counters that PyTorch's normalisation layers keep.
 pub(crate) const COUNTERS: &str = "num_batches_tracked";
 
 /// Whether a tensor is written as I64.
-fn is_wide(name: &str, array: &Array) -> bool {
-    array.dtype() == DType::I32 && name.rsplit('.').next() == Some(COUNTERS)
+fn is_wide(name: &str, ty: &TensorType) -> bool {
+    ty.dtype == DType::I32 && name.rsplit('.').next() == Some(COUNTERS)
 }
 
 /// The JSON header, padded with spaces so that the data begin at a multiple of 8.
 fn header<'a>(
-    tensors: impl Iterator<Item = (&'a String, &'a Array)>,
+    tensors: impl Iterator<Item = &'a (String, TensorType)>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
     let json = |e: serde_json::Error| Error::argument(format!("a safetensors header: {e}"));
@@ -457,18 +513,18 @@ fn header<'a>(
         entries.insert(METADATA, serde_json::to_value(metadata).map_err(json)?);
     }
     let mut start = 0;
-    for (name, array) in tensors {
-        let (dtype, size) = match array.dtype() {
-            DType::I32 if is_wide(name, array) => (Dtype::I64, 8),
+    for (name, ty) in tensors {
+        let (dtype, size) = match ty.dtype {
+            DType::I32 if is_wide(name, ty) => (Dtype::I64, 8),
             DType::F32 => (Dtype::F32, 4),
             DType::I32 => (Dtype::I32, 4),
             DType::U32 => (Dtype::U32, 4),
             DType::Bool => (Dtype::BOOL, 1),
         };
-        let end = start + array.numel() * size;
+        let end = start + ty.numel() * size;
         let info = TensorInfo {
             dtype,
-            shape: array.shape().to_vec(),
+            shape: ty.shape.to_vec(),
             data_offsets: (start, end),
         };
         let double = entries

@@ -42,6 +42,10 @@ pub struct DeviceOptions {
     pub default_limits: bool,
     /// Workgroups along one dimension, lowered for tests.
     pub max_workgroups: Option<u32>,
+    /// Bytes that one binding of a GPU may cover, lowered for tests; at least 256.
+    pub max_binding: Option<u64>,
+    /// Bytes of a GPU's largest buffer, lowered for tests.
+    pub max_buffer: Option<u64>,
     /// Keep the runtime checks of shaders, but for those that end loops; by default only in builds with debug assertions.
     pub checked: Option<bool>,
     /// Take the kernels meant for software adapters, or not; by default as the adapter is.

@@ -8,7 +8,6 @@ use crate::fused::Evaluator;
 use crate::graph::StateRange;
 use crate::op::CpuIo;
 use crate::plan::{Memory, PageKind, Place, Plan, Region, Step};
-use crate::scalar::Expr;
 use crate::state::{Segment, StateKind};
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, HashMap};
@@ -70,18 +69,11 @@ impl CpuDevice {
     pub(crate) fn step(&mut self, id: PlanId, step: &Step) -> Result<()> {
         let memory = self.addresses(id)?;
         let core_words = step.core_types.first().map_or(0, |t| t.numel());
-        let taken = step
-            .in_place
-            .iter()
-            .zip(&step.epilogue.exprs)
-            .position(|(p, e)| p.is_none() && *e == Expr::load(0, e.dtype()));
-        let place = taken.or_else(|| step.in_place.iter().position(Option::is_none));
-        if place.is_none() {
-            self.scratch.resize(self.scratch.len().max(core_words), 0);
-        }
-        let core = place.map_or(self.scratch.as_mut_ptr(), |k| {
-            memory.at(step.regions.outputs[k])
-        });
+        let core = match step.own_place() {
+            Some(k) => memory.at(step.regions.outputs[k]),
+            None if step.own_words() > 0 => self.scratch.as_mut_ptr(),
+            None => std::ptr::null_mut(),
+        };
         let results = step.epilogue.exprs.len();
         let mut outputs = vec![(&step.core_types[0], core)];
         let further = step.core_types[1..]
@@ -233,6 +225,9 @@ impl Device for CpuDevice {
                 self.pages.insert(page.kind.clone(), words);
             }
         }
+        if self.scratch.len() < plan.own_words() {
+            self.scratch = self.allocate(plan.own_words());
+        }
         let mut constants = self.allocate(plan.constant_words);
         for (array, region) in &plan.constants {
             constants[region.offset..region.offset + array.numel()].copy_from_slice(array.words());
@@ -296,6 +291,8 @@ impl Device for CpuDevice {
                 PageKind::Gradients(_) => memory.gradients += bytes(words),
             }
         }
+        memory.activations += bytes(&self.scratch);
+        memory.host = self.plans.values().map(|p| p.plan.constant_bytes()).sum();
         memory.inputs = self
             .plans
             .values()

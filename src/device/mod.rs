@@ -22,6 +22,9 @@ use crate::state::Segment;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
+/// Bytes that a GPU's queue or a block for results holds at most while states are written or read.
+pub(crate) const TRANSFER: u64 = 32 << 20;
+
 /// A plan that a device has loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PlanId(pub usize);

@@ -9,7 +9,6 @@ use super::lower::{Dest, Source, Work};
 use super::steps::{Regions, Step};
 use crate::DType;
 use crate::caps::Caps;
-use crate::error::{Error, Result};
 use crate::graph::{Leaf, TensorType};
 use crate::state::ALIGN;
 use std::collections::HashMap;
@@ -77,7 +76,7 @@ pub fn place(
     inputs: Vec<TensorType>,
     types: Vec<TensorType>,
     caps: &Caps,
-) -> Result<Plan> {
+) -> Plan {
     let items = &groups.items.items;
     let mut plan = Plan {
         steps: Vec::new(),
@@ -260,24 +259,6 @@ pub fn place(
             outputs: step.outputs.iter().map(|o| of(&o.source)).collect(),
             scratch: scratch[at].iter().map(|&t| region_of(t)).collect(),
         };
-        let r = &step.regions;
-        for region in r
-            .inputs
-            .iter()
-            .chain(&r.prologue)
-            .chain(&r.epilogue)
-            .chain(&r.outputs)
-            .chain(&r.scratch)
-        {
-            let bytes = (region.len * DType::SIZE) as u64;
-            if bytes > caps.binding_bytes {
-                let message = format!(
-                    "{}: a tensor of {bytes} bytes, one binding of this device covers {}",
-                    step.name, caps.binding_bytes
-                );
-                return Err(Error::OutOfMemory(message));
-            }
-        }
     }
     plan.outputs = groups
         .items
@@ -287,7 +268,7 @@ pub fn place(
         .map(|(s, ty)| (ty, of(s)))
         .collect();
     plan.steps = steps;
-    Ok(plan)
+    plan
 }
 
 /// Greedy by size (Pisarchyk and Lee, 2020), over several pages: each where it makes the pages grow least.

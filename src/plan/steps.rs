@@ -8,8 +8,8 @@ use crate::caps::Caps;
 use crate::error::Result;
 use crate::fused::{Load, Map};
 use crate::graph::{Leaf, TensorType};
-use crate::kernel::{Buf, Kernels};
-use crate::op::{GpuIo, OpDef};
+use crate::kernel::{Binding, Buf, Kernels};
+use crate::op::{GpuIo, Kind, OpDef};
 use crate::ops::map;
 use crate::scalar::Expr;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub struct Output {
 pub struct Step {
     /// A name for people: `matmul + add + relu`.
     pub name: String,
+    /// Path of the layer that traced it; empty outside of layers.
+    pub path: Arc<str>,
     /// The operator.
     pub op: Arc<dyn OpDef>,
     /// Types of the operator's inputs.
@@ -52,6 +54,25 @@ pub struct Step {
     pub regions: Regions,
     /// Launches on a GPU.
     pub kernels: Kernels,
+}
+
+impl Step {
+    /// The result of the epilogue whose memory the operator's own first output takes on the CPU, if there is one.
+    pub(crate) fn own_place(&self) -> Option<usize> {
+        let mut results = self.in_place.iter().zip(&self.epilogue.exprs);
+        let taken = results.position(|(p, e)| p.is_none() && *e == Expr::load(0, e.dtype()));
+        taken.or_else(|| self.in_place.iter().position(Option::is_none))
+    }
+
+    /// Words that the operator's own first output takes besides: none for an elementwise step, which has no such output.
+    pub(crate) fn own_words(&self) -> usize {
+        match self.own_place() {
+            None if !matches!(self.op.kind(), Kind::Map(_)) => {
+                self.core_types.first().map_or(0, |t| t.numel())
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// Where the operands of a step lie.
@@ -79,6 +100,16 @@ impl Regions {
             Buf::Output(i) => self.outputs[i],
             Buf::Scratch(i) => self.scratch[i],
         }
+    }
+
+    /// The region that a kernel binds.
+    pub fn bound(&self, binding: &Binding) -> Region {
+        let whole = self.get(binding.buf);
+        binding.part.map_or(whole, |part| Region {
+            offset: whole.offset + part.offset,
+            len: part.len,
+            ..whole
+        })
     }
 }
 
@@ -226,8 +257,11 @@ fn step(groups: &Groups, group: &Group, caps: &Caps) -> Result<Step> {
     } else {
         names.join(" + ")
     };
+    let mut traced = group.core.iter().chain(&group.members);
+    let path = traced.find_map(|&at| Some(&item(at).path).filter(|p| !p.is_empty()));
     Ok(Step {
         name,
+        path: path.cloned().unwrap_or_default(),
         op,
         input_types,
         core_types,

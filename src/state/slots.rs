@@ -1,6 +1,6 @@
 //! What optimizers keep of each parameter: slots that lie as the parameters do.
 
-use super::{ALIGN, Params, Segment, State, StateKind};
+use super::{ALIGN, Initial, Params, Segment, State, StateKind};
 use crate::array::Array;
 use crate::graph::StateRange;
 use crate::shape::Shape;
@@ -47,12 +47,10 @@ impl Params {
         for s in of {
             let path = path(s);
             let carried = store.carried.remove(&path);
-            let copied = init == SlotInit::Copy && carried.is_none();
             let fill = match init {
                 SlotInit::Fill(value) => value,
                 SlotInit::Copy => 0.0,
             };
-            let zeros = || Arc::new(Array::full(s.shape.clone(), fill));
             let at = StateRange {
                 segment: range.segment,
                 offset: range.offset + s.range.offset - base,
@@ -61,8 +59,11 @@ impl Params {
             store.insert(State {
                 path,
                 range: at,
-                init: carried.unwrap_or_else(zeros),
-                starts_as: copied.then(|| s.path.clone()),
+                init: match carried {
+                    Some(array) => Initial::carried(array, fill),
+                    None => Initial::fill(s.shape.clone(), fill),
+                },
+                starts_as: (init == SlotInit::Copy).then(|| s.path.clone()),
                 kind: StateKind::Optimizer,
                 trainable: false,
                 ..s.clone()

@@ -104,8 +104,16 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
     let caps = Caps {
         kernels: true,
         storage_buffers: limits.max_storage_buffers_per_shader_stage.min(16) as usize,
-        binding_bytes: limits.max_storage_buffer_binding_size,
-        buffer_bytes: limits.max_buffer_size,
+        bindings: limits.max_storage_buffers_per_shader_stage as usize,
+        binding_bytes: options
+            .max_binding
+            .unwrap_or(u64::MAX)
+            .min(limits.max_storage_buffer_binding_size)
+            .max(256),
+        buffer_bytes: options
+            .max_buffer
+            .unwrap_or(u64::MAX)
+            .min(limits.max_buffer_size),
         workgroups: options
             .max_workgroups
             .unwrap_or(limits.max_compute_workgroups_per_dimension),
@@ -125,6 +133,10 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
         software: options
             .software_kernels
             .unwrap_or(info.device_type == wgpu::DeviceType::Cpu),
+        owner: match plain {
+            true => format!("WebGPU's default limits on {}", info.name),
+            false => info.name.clone(),
+        },
     };
     let fault = Arc::new(Mutex::new(None));
     let keep = |slot: &Arc<Mutex<Option<Error>>>, error: Error| {
@@ -170,5 +182,6 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
         results: HashMap::new(),
         counters: Counters::default(),
         runs: 0,
+        staged: 0,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::buffers::{self, Use};
 use super::ring::Slot;
-use super::{GpuDevice, PlanId, Ticket};
+use super::{GpuDevice, PlanId, TRANSFER, Ticket};
 use crate::DType;
 use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 /// A plan with its buffers, pipelines and bind groups.
 pub struct Loaded {
-    plan: Arc<Plan>,
+    /// The plan.
+    pub plan: Arc<Plan>,
     upload: wgpu::Buffer,
     constants: wgpu::Buffer,
     uniforms: wgpu::Buffer,
@@ -141,7 +142,7 @@ impl GpuDevice {
         }];
         let layout = self.pipelines.layout(&self.device, d).clone();
         for (binding, b) in (1..).zip(&d.bindings) {
-            let region = step.regions.get(b.buf);
+            let region = step.regions.bound(b);
             let buffer = self.buffer(loaded, region)?;
             let resource = wgpu::BufferBinding {
                 buffer,
@@ -315,56 +316,66 @@ impl GpuDevice {
         self.plans.insert(id, loaded);
     }
 
-    /// Read ranges (buffer, first word, words) of buffers that are not part of a run.
+    /// Read ranges (buffer, first word, words) of buffers that are not part of a run, a limited number of words at a time.
     pub(super) async fn read_buffers(
         &mut self,
         places: &[(Option<wgpu::Buffer>, usize, usize)],
     ) -> Result<Vec<Vec<u32>>> {
         self.check()?;
+        let mut words: Vec<Vec<u32>> = places.iter().map(|p| Vec::with_capacity(p.2)).collect();
         let total: usize = places.iter().map(|p| p.2).sum();
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let size = bytes(total.max(1));
         let mut slot = Slot::new(self.buffers.create(
             &self.device,
             Use::Inputs,
-            size,
+            bytes(total.clamp(1, TRANSFER)),
             usage,
             &mut self.counters,
         )?);
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        let mut at = 0;
-        for (buffer, offset, len) in places {
-            if let (Some(buffer), true) = (buffer, *len > 0) {
-                encoder.copy_buffer_to_buffer(
-                    buffer,
-                    bytes(*offset),
-                    &slot.buffer,
-                    bytes(at),
-                    bytes(*len),
-                );
+        let mut next = 0;
+        while next < places.len() {
+            // What fits, as (place, words).
+            let mut taken: Vec<(usize, usize)> = Vec::new();
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            let mut at = 0;
+            while next < places.len() && (at < TRANSFER || places[next].2 == 0) {
+                let (buffer, offset, len) = &places[next];
+                let done = words[next].len();
+                let now = (len - done).min(TRANSFER - at);
+                if let (Some(buffer), true) = (buffer, now > 0) {
+                    encoder.copy_buffer_to_buffer(
+                        buffer,
+                        bytes(offset + done),
+                        &slot.buffer,
+                        bytes(at),
+                        bytes(now),
+                    );
+                }
+                taken.push((next, now));
+                at += now;
+                next += usize::from(done + now == *len);
             }
-            at += len;
+            self.queue.submit([encoder.finish()]);
+            slot.map(wgpu::MapMode::Read);
+            slot.mapped(&self.device)
+                .await
+                .map_err(|e| self.failure(e))?;
+            self.check()?;
+            let view = slot
+                .buffer
+                .get_mapped_range(..)
+                .map_err(|e| self.failure(e))?;
+            let mut from = 0;
+            let all: &[u32] = bytemuck::cast_slice(&view);
+            for (place, len) in taken {
+                words[place].extend_from_slice(&all[from..from + len]);
+                from += len;
+            }
+            drop(view);
+            slot.buffer.unmap();
         }
-        self.queue.submit([encoder.finish()]);
-        slot.map(wgpu::MapMode::Read);
-        slot.mapped(&self.device)
-            .await
-            .map_err(|e| self.failure(e))?;
-        self.check()?;
-        let view = slot
-            .buffer
-            .get_mapped_range(..)
-            .map_err(|e| self.failure(e))?;
-        let all: &[u32] = bytemuck::cast_slice(&view);
-        let mut at = 0;
-        let cut = |p: &(Option<wgpu::Buffer>, usize, usize)| {
-            at += p.2;
-            all[at - p.2..at].to_vec()
-        };
-        let words = places.iter().map(cut).collect();
-        drop(view);
         self.buffers.release(Use::Inputs, &slot.buffer);
-        self.counters.bytes_down += size;
+        self.counters.bytes_down += bytes(total.max(1));
         Ok(words)
     }
 }
