@@ -3,6 +3,7 @@
 //! Each kind lies in flat segments, every state at a multiple of 256 bytes, so that an update of all parameters is one pass
 //! over a segment. A state that is larger than a segment has one of its own.
 
+mod create;
 mod freezing;
 mod held;
 mod initial;
@@ -191,75 +192,6 @@ impl Params {
         &self.prefix
     }
 
-    /// Create the parameter `name` of this layer, with what `init` draws from a generator of its own. The values are kept
-    /// for sessions to take; those of [`Params::drawn`] are not.
-    #[track_caller]
-    pub fn parameter(
-        &self,
-        name: &str,
-        shape: impl Into<Shape>,
-        init: impl FnOnce(&mut crate::rng::Rng, usize) -> Vec<f32>,
-    ) -> Param {
-        let (path, shape, site) = (join(&self.prefix, name), shape.into(), Site::here());
-        let room = |n: &usize| Vec::<f32>::new().try_reserve_exact(*n).is_ok();
-        let Some(n) = count(&shape).filter(room) else {
-            return self.too_large(path, &shape, site);
-        };
-        let values = init(&mut crate::rng::Rng::new(self.seed, &path), n);
-        if values.len() != n {
-            self.refuse(
-                &path,
-                &format!("{shape}: {} values were drawn", values.len()),
-                site,
-            );
-            return self.create(path, StateKind::Parameter, Array::zeros([0]), site);
-        }
-        self.create(path, StateKind::Parameter, Array::of(shape, values), site)
-    }
-
-    /// As [`Params::parameter`], with what can be drawn again: each session draws the values when it takes them, and the
-    /// host keeps none. So are the parameters of layers.
-    ///
-    /// ```
-    /// use wgrad::{Params, nn::init};
-    /// let params = Params::new(42);
-    /// let table = params.drawn("table", [50257, 768], init::normal(0.0, 0.02));
-    /// assert_eq!(table.shape.numel(), 50257 * 768);
-    /// ```
-    #[track_caller]
-    pub fn drawn(
-        &self,
-        name: &str,
-        shape: impl Into<Shape>,
-        init: impl Fn(&mut crate::rng::Rng, usize) -> Vec<f32> + Send + Sync + 'static,
-    ) -> Param {
-        let (path, shape, site) = (join(&self.prefix, name), shape.into(), Site::here());
-        if count(&shape).is_none() {
-            return self.too_large(path, &shape, site);
-        }
-        let draw = move |rng: &mut crate::rng::Rng, shape: &Shape| {
-            let values = init(rng, shape.numel());
-            match values.len() == shape.numel() {
-                true => Ok(values),
-                false => Err(format!("{shape}: {} values were drawn", values.len())),
-            }
-        };
-        let init = Initial::drawn(
-            self.seed,
-            path.as_str().into(),
-            shape.clone(),
-            Arc::new(draw),
-        );
-        let ty = TensorType::f32(shape);
-        self.create_as(path, StateKind::Parameter, ty, init, site)
-    }
-
-    fn too_large(&self, path: String, shape: &Shape, site: Site) -> Param {
-        let message = format!("{shape} has more elements than memory can hold");
-        self.refuse(&path, &message, site);
-        self.create(path, StateKind::Parameter, Array::zeros([0]), site)
-    }
-
     /// Draw new first values for the parameters below this handle's path that `pattern` stands for, as
     /// [`crate::glob::matches`] reads it, and return how many they are. For models that are built and not in a session yet.
     ///
@@ -341,62 +273,6 @@ impl Params {
         states.chain(waiting).sum()
     }
 
-    /// Create the buffer `name` of this layer: state that is saved with the model and that no optimizer changes.
-    #[track_caller]
-    pub fn buffer(&self, name: &str, value: Array) -> Param {
-        self.create(
-            join(&self.prefix, name),
-            StateKind::Buffer,
-            value,
-            Site::here(),
-        )
-    }
-
-    fn create(&self, path: String, kind: StateKind, value: Array, site: Site) -> Param {
-        let ty = TensorType::of(&value);
-        self.create_as(path, kind, ty, Initial::kept(value), site)
-    }
-
-    fn create_as(
-        &self,
-        path: String,
-        kind: StateKind,
-        ty: TensorType,
-        init: Initial,
-        site: Site,
-    ) -> Param {
-        let mut store = self.lock();
-        store.place(&self.prefix);
-        let TensorType { shape, dtype } = ty;
-        let fault = if store.sealed {
-            Some(
-                "a function that is traced again must not create parameters: build layers outside of it",
-            )
-        } else if store.by_path.contains_key(path.as_str()) {
-            Some("there is one of that name already")
-        } else {
-            None
-        };
-        if let Some(fault) = fault {
-            store.error.get_or_insert(Error::Argument(format!(
-                "parameter {path} {shape}: {fault}, at {site}"
-            )));
-        }
-        let range = store.allocate(kind, "", shape.numel());
-        let path: Arc<str> = path.into();
-        store.insert(State {
-            path: path.clone(),
-            shape: shape.clone(),
-            dtype,
-            kind,
-            range,
-            init,
-            starts_as: None,
-            trainable: matches!(kind, StateKind::Parameter | StateKind::Buffer),
-        });
-        Param { path, shape }
-    }
-
     /// Every state, in the order of creation.
     pub fn all(&self) -> Vec<State> {
         self.lock().states.clone()
@@ -449,12 +325,6 @@ impl Params {
     fn lock(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Elements of `shape`, where an address space holds as many.
-fn count(shape: &Shape) -> Option<usize> {
-    let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    n.filter(|n| *n <= isize::MAX as usize / DType::SIZE)
 }
 
 fn join(prefix: &str, name: &str) -> String {

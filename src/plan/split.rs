@@ -87,7 +87,9 @@ fn by_ranges(step: &Step, caps: &Caps, most: usize) -> Result<Option<Vec<Dispatc
     if !matches!(step.op.kind(), Kind::Map(_)) || map.exprs.iter().any(|e| e.uses_index()) {
         return Ok(None);
     }
-    let (sizes, loads) = collapsed(&step.core_types[0].shape, map);
+    let Some((sizes, loads)) = collapsed(&step.core_types[0].shape, map) else {
+        return Ok(None);
+    };
     let Some((&outer, inner)) = sizes.split_first() else {
         return Ok(None);
     };
@@ -125,12 +127,18 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// The fewest dimensions that positions and all loads of `map` can be walked by, and the loads over these.
-fn collapsed(shape: &Shape, map: &Map) -> (Vec<usize>, Vec<Load>) {
+/// The fewest dimensions that positions of `shape` and all loads of `map` can be walked by, and the loads over these.
+fn collapsed(shape: &Shape, map: &Map) -> Option<(Vec<usize>, Vec<Load>)> {
+    // A step's members may count the same positions in other dimensions.
+    let over = |l: &Load| match l.layout.shape == *shape {
+        true => Some(l.layout.clone()),
+        false => l.layout.reshape(shape),
+    };
+    let layouts: Vec<Layout> = map.loads.iter().map(over).collect::<Option<_>>()?;
     let mut sizes: Vec<usize> = Vec::new();
-    let mut strides: Vec<Vec<isize>> = vec![Vec::new(); map.loads.len()];
+    let mut strides: Vec<Vec<isize>> = vec![Vec::new(); layouts.len()];
     for (d, &n) in shape.iter().enumerate().filter(|(_, n)| **n != 1) {
-        let of = |k: usize| map.loads[k].layout.strides[d];
+        let of = |k: usize| layouts[k].strides[d];
         let joins = strides
             .iter()
             .enumerate()
@@ -156,7 +164,7 @@ fn collapsed(shape: &Shape, map: &Map) -> (Vec<usize>, Vec<Load>) {
         ..load.clone()
     };
     let loads = map.loads.iter().zip(strides).map(over).collect();
-    (sizes, loads)
+    Some((sizes, loads))
 }
 
 /// Some rows of an elementwise step: what it loads, and the part of each operand and of the results.
