@@ -43,7 +43,7 @@ fn buffers(plan: &Plan, caps: &Caps) -> Result<()> {
     let holds = |words: usize| bytes(words) <= caps.buffer_bytes;
     let refuse = |what: String, words: usize| {
         Error::Limit(format!(
-            "{what}: {}, the largest buffer of {} has {}: {HELPS}",
+            "{what}: {}, the largest buffer of {} has {} (max_buffer_size): {HELPS}",
             human(bytes(words)),
             caps.owner,
             human(caps.buffer_bytes)
@@ -255,7 +255,7 @@ fn by_windows(step: &Step, caps: &Caps, most: usize) -> Result<Vec<Dispatch>> {
         };
         let refuse = |why: String| {
             Error::Limit(format!(
-                "{}: {}: a tensor of {} in it, one binding of {} covers {}, {why}: {HELPS}",
+                "{}: {}: a tensor of {} in it, one binding of {} covers {} (max_storage_buffer_binding_size), {why}: {HELPS}",
                 title(step),
                 types(step),
                 human((longest.len * DType::SIZE) as u64),
@@ -268,7 +268,7 @@ fn by_windows(step: &Step, caps: &Caps, most: usize) -> Result<Vec<Dispatch>> {
         let d = windows::windows(d, &lengths, window).map_err(&refuse)?;
         if d.bindings.len() > caps.bindings {
             return Err(refuse(format!(
-                "and its kernel would bind {} storage buffers, {} are allowed",
+                "and its kernel would bind {} storage buffers, {} are allowed (max_storage_buffers_per_shader_stage)",
                 d.bindings.len(),
                 caps.bindings
             )));

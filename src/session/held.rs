@@ -41,7 +41,7 @@ impl Session {
         let caps = self.device.caps();
         if bytes > caps.buffer_bytes {
             return Err(Error::Limit(format!(
-                "hold: an array {} {} of {}, the largest buffer of {} has {}: hold it in parts",
+                "hold: an array {} {} of {}, the largest buffer of {} has {} (max_buffer_size): hold it in parts",
                 array.dtype(),
                 array.shape(),
                 human(bytes),

@@ -50,8 +50,8 @@ impl Session {
             let bytes = (s.range.len * DType::SIZE) as u64;
             if bytes > caps.buffer_bytes {
                 return Err(Error::Limit(format!(
-                    "{} {}: {}, the largest buffer of {} has {}: the CPU has no such limit (WGRAD_DEVICE=cpu), or make it \
-                     of several parameters",
+                    "{} {}: {}, the largest buffer of {} has {} (max_buffer_size): the CPU has no such limit \
+                     (WGRAD_DEVICE=cpu), or make it of several parameters",
                     s.path,
                     s.shape,
                     human(bytes),
