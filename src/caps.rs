@@ -27,6 +27,8 @@ pub struct Caps {
     pub int64: bool,
     /// Whether kernels may use 16-bit floats.
     pub f16: bool,
+    /// Words that plans leave free before, between and behind regions of a buffer: none, but where they are watched.
+    pub guard: usize,
     /// Whether barriers are dear and memory is cached: lavapipe, SwiftShader.
     pub software: bool,
 }
@@ -46,6 +48,7 @@ impl Default for Caps {
             iterations: 1 << 20,
             int64: false,
             f16: false,
+            guard: 0,
             software: false,
         }
     }

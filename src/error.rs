@@ -135,7 +135,7 @@ impl Error {
         Self::File {
             path: path.as_ref().to_owned(),
             offset: offset.into(),
-            message: message.into(),
+            message: bounded(message.into()),
         }
     }
 
@@ -144,7 +144,7 @@ impl Error {
         Self::Line {
             path: path.as_ref().to_owned(),
             line,
-            message: message.into(),
+            message: bounded(message.into()),
         }
     }
 
@@ -152,6 +152,19 @@ impl Error {
     pub fn argument(message: impl Into<String>) -> Self {
         Self::Argument(message.into())
     }
+}
+
+/// Longest message about a file, in bytes: what is in the file may be any text.
+const LONGEST: usize = 4000;
+
+fn bounded(mut message: String) -> String {
+    if message.len() > LONGEST {
+        let whole = |end: &usize| message.is_char_boundary(*end);
+        let end = (0..=LONGEST).rev().find(whole).unwrap_or(0);
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }
 
 /// What was wrong in a trace, with the layer and the source line that made it.

@@ -29,6 +29,8 @@ compile_error!("arrays are written as they lie in memory: little-endian targets 
 const PREFIX: u64 = 8;
 /// Longest header that is read, as in the reference implementation.
 const MAX_HEADER: u64 = 100_000_000;
+/// Most dimensions of a tensor, as in PyTorch.
+const MAX_RANK: usize = 64;
 const METADATA: &str = "__metadata__";
 
 /// Weights that are open for reading, a `.safetensors` file or what PyTorch's `torch.save` wrote of a state_dict (`.pt`,
@@ -73,7 +75,7 @@ struct Place {
 type Named = Vec<(String, Place)>;
 
 /// Bytes of an element.
-fn size_of(dtype: Dtype) -> usize {
+fn width_of(dtype: Dtype) -> usize {
     dtype.bitsize().div_ceil(8)
 }
 
@@ -261,7 +263,7 @@ impl Reader {
         let Some(strides) = &place.strides else {
             return Ok(Box::new(BufReader::with_capacity(1 << 16, file)));
         };
-        let (width, shape) = (size_of(place.dtype), &place.shape);
+        let (width, shape) = (width_of(place.dtype), &place.shape);
         let numel = shape.numel();
         let mut ordered = Vec::with_capacity(numel * width);
         if numel > 0 {
@@ -347,6 +349,15 @@ fn safetensors(path: &Path, file: &mut File) -> Result<(BTreeMap<String, String>
         return Err(Error::file(path, end.min(length), message));
     }
     let mut tensors: Vec<_> = info.tensors().into_iter().collect();
+    for (name, t) in &tensors {
+        // sizes beside a 0 are bounded by nothing else
+        let sizes = t.shape.iter().filter(|n| **n > 0);
+        let counted = sizes.fold(Some(1usize), |all, n| all?.checked_mul(*n));
+        if t.shape.len() > MAX_RANK || counted.is_none_or(|n| n > isize::MAX as usize) {
+            let message = format!("{name}: a shape that is too large");
+            return Err(Error::file(path, PREFIX, message));
+        }
+    }
     tensors.sort_by_key(|(name, t)| (t.data_offsets, name.clone()));
     let place = |t: &TensorInfo| Place {
         part: 0,

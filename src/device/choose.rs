@@ -46,6 +46,10 @@ pub struct DeviceOptions {
     pub checked: Option<bool>,
     /// Take the kernels meant for software adapters, or not; by default as the adapter is.
     pub software_kernels: Option<bool>,
+    /// Fill memory that no step has written with NaN before each run, and leave words of NaN between values, which are looked
+    /// at after it: a kernel that reads what nobody wrote, or reads or writes beside its values, is found. For tests, and
+    /// slow.
+    pub poisoned: bool,
     /// Most bytes of buffers; by default what the backend reports.
     pub memory_limit: Option<u64>,
 }
@@ -61,7 +65,7 @@ pub fn choose(options: &DeviceOptions) -> Result<(Box<dyn Device>, String)> {
         _ => None,
     };
     let (device, why): (Box<dyn Device>, String) = match asked {
-        Some((DeviceKind::Cpu, why)) => (Box::new(CpuDevice::new()), why.to_owned()),
+        Some((DeviceKind::Cpu, why)) => (Box::new(CpuDevice::open(options)), why.to_owned()),
         #[cfg(feature = "gpu")]
         Some((DeviceKind::Gpu, why)) => (
             Box::new(super::GpuDevice::open(options, true)?),
@@ -88,16 +92,16 @@ fn best(options: &DeviceOptions) -> (Box<dyn Device>, String) {
     match super::GpuDevice::open(options, false) {
         Ok(gpu) => (Box::new(gpu), "the best hardware adapter".to_owned()),
         Err(error) => (
-            Box::new(CpuDevice::new()),
+            Box::new(CpuDevice::open(options)),
             format!("no GPU to use: {error}"),
         ),
     }
 }
 
 #[cfg(not(feature = "gpu"))]
-fn best(_: &DeviceOptions) -> (Box<dyn Device>, String) {
+fn best(options: &DeviceOptions) -> (Box<dyn Device>, String) {
     (
-        Box::new(CpuDevice::new()),
+        Box::new(CpuDevice::open(options)),
         "this build has no GPU device".to_owned(),
     )
 }

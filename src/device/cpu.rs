@@ -1,6 +1,7 @@
 //! The CPU: the reference, and a device to train on.
 
-use super::{Counters, Device, PlanId, Ticket};
+use super::poison::{self, Watch};
+use super::{Counters, Device, DeviceOptions, PlanId, Ticket};
 use crate::DType;
 use crate::caps::Caps;
 use crate::error::{Error, Result};
@@ -31,6 +32,8 @@ struct Loaded {
     plan: Arc<Plan>,
     upload: Vec<u32>,
     constants: Vec<u32>,
+    /// Where memory is poisoned.
+    watch: Option<Watch>,
 }
 
 impl CpuDevice {
@@ -40,6 +43,15 @@ impl CpuDevice {
             caps: Some(Caps::cpu()),
             ..Self::default()
         }
+    }
+
+    /// The device as `options` want it.
+    pub(crate) fn open(options: &DeviceOptions) -> Self {
+        let guard = if options.poisoned { poison::GUARD } else { 0 };
+        Self::with_caps(Caps {
+            guard,
+            ..Caps::cpu()
+        })
     }
 
     /// One that runs plans made for a device with `caps`, to be compared with it.
@@ -63,6 +75,16 @@ impl CpuDevice {
             .ok_or_else(|| Error::Device("the plan is not loaded".into()))?;
         loaded.upload[..upload.len()].copy_from_slice(upload);
         self.counters.bytes_up += (upload.len() * DType::SIZE) as u64;
+        if let Some(watch) = &loaded.watch {
+            poison::fill(&mut loaded.upload, &watch.upload);
+            for (at, page) in loaded.plan.pages.iter().enumerate() {
+                if let Some(words) = self.pages.get_mut(&page.kind) {
+                    let all = watch.poisoned(&loaded.plan, at, words.len());
+                    poison::fill(words, &all);
+                }
+            }
+            self.scratch.fill(poison::POISON);
+        }
         Ok(loaded.plan.clone())
     }
 
@@ -129,6 +151,12 @@ impl CpuDevice {
 
     /// End a run: keep its outputs.
     pub(crate) fn end(&mut self, id: PlanId, plan: &Plan) -> Result<Ticket> {
+        if let Some(watch) = self.plans.get(&id).and_then(|p| p.watch.as_ref()) {
+            for (at, page) in plan.pages.iter().enumerate() {
+                let words = self.pages.get(&page.kind).map_or(&[][..], Vec::as_slice);
+                watch.check(plan, at, words)?;
+            }
+        }
         let mut results = Vec::new();
         for (ty, region) in &plan.outputs {
             let mut words = self.words(id, *region)?;
@@ -238,6 +266,10 @@ impl Device for CpuDevice {
             constants[region.offset..region.offset + array.numel()].copy_from_slice(array.words());
         }
         let upload = self.allocate(plan.upload_words);
+        let watch = (self.caps().guard > 0).then(|| Watch::new(&plan));
+        if let Some(watch) = &watch {
+            poison::fill(&mut constants, &watch.constants);
+        }
         self.counters.plans += 1;
         let id = PlanId(self.counters.plans as usize);
         self.plans.insert(
@@ -246,6 +278,7 @@ impl Device for CpuDevice {
                 plan,
                 upload,
                 constants,
+                watch,
             },
         );
         Ok(id)

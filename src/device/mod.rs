@@ -6,6 +6,7 @@ mod cpu;
 mod gpu;
 #[cfg(feature = "gpu")]
 mod lockstep;
+mod poison;
 
 pub use choose::{DeviceKind, DeviceOptions, choose};
 pub use cpu::CpuDevice;

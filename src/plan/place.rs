@@ -92,10 +92,10 @@ pub fn place(
     let cut = |total: &mut usize, place: Place, len: usize| {
         let region = Region {
             place,
-            offset: *total,
+            offset: (*total).max(caps.guard),
             len: room(len),
         };
-        *total += room(len).next_multiple_of(ALIGN);
+        *total = region.offset + room(len).next_multiple_of(ALIGN) + caps.guard;
         region
     };
     for ty in inputs {
@@ -302,7 +302,7 @@ fn arrange(temps: &mut [Temp], pages: &mut Vec<Page>, caps: &Caps) {
     order.sort_by_key(|&t| (std::cmp::Reverse(temps[t].words), t));
     let mut placed: Vec<Vec<usize>> = Vec::new();
     for t in order {
-        let words = temps[t].words.next_multiple_of(ALIGN);
+        let words = temps[t].words.next_multiple_of(ALIGN) + caps.guard;
         let barred: Vec<usize> = apart[t]
             .iter()
             .filter_map(|&o| temps[o].at.map(|(page, _)| page))
@@ -318,11 +318,12 @@ fn arrange(temps: &mut [Temp], pages: &mut Vec<Page>, caps: &Caps) {
                 .map(|&o| &temps[o])
                 .filter(|o| o.from <= temps[t].to && temps[t].from <= o.to)
                 .filter_map(|o| {
-                    o.at.map(|(_, offset)| (offset, offset + o.words.next_multiple_of(ALIGN)))
+                    let words = o.words.next_multiple_of(ALIGN) + caps.guard;
+                    o.at.map(|(_, offset)| (offset, offset + words))
                 })
                 .collect();
             taken.sort_unstable();
-            let mut at = 0;
+            let mut at = caps.guard;
             for (start, end) in taken {
                 if start >= at + words {
                     break;
@@ -340,7 +341,7 @@ fn arrange(temps: &mut [Temp], pages: &mut Vec<Page>, caps: &Caps) {
                 kind: PageKind::Activations(placed.len() - 1),
                 words: 0,
             });
-            (words, placed.len() - 1, 0)
+            (words + caps.guard, placed.len() - 1, caps.guard)
         });
         pages[fixed + page].words += growth;
         placed[page].push(t);

@@ -14,12 +14,14 @@ use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "checkpoint-";
 const VERSION: u32 = 2;
+/// The largest count that a training may have come to: all up to it are whole as floats too.
+const MOST: u64 = 1 << 53;
 /// Weights and buffers.
 pub(super) const MODEL: &str = "model.safetensors";
 /// What optimizers keep.
 pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
 /// Everything else.
-const STATE: &str = "trainer_state.json";
+pub(super) const STATE: &str = "trainer_state.json";
 
 /// What `trainer_state.json` holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -235,7 +237,8 @@ fn sum(path: &Path) -> Result<(u64, u32)> {
 pub(super) fn read(folder: &Path) -> Result<Saved> {
     let path = folder.join(STATE);
     let json = fs::read(&path).map_err(|e| Error::io(&path, e))?;
-    let saved: Saved = serde_json::from_slice(&json)
+    let saved: Saved = crate::json::weigh(&json)
+        .and_then(|()| serde_json::from_slice(&json))
         .map_err(|e| Error::file(&path, None, format!("not the state of a training: {e}")))?;
     if saved.version != VERSION {
         let message = format!("version {}: this reads {VERSION}", saved.version);
@@ -244,6 +247,18 @@ pub(super) fn read(folder: &Path) -> Result<Saved> {
     let (crc, written) = (sum_of_state(&json), saved.crc32);
     if crc != written {
         let message = format!("CRC-32 {crc:08x}: {written:08x} was written");
+        return Err(Error::file(&path, None, message));
+    }
+    let (_, bad, cooldown) = saved.plateau.unwrap_or_default();
+    let state = [
+        saved.state.global_step,
+        saved.state.best_global_step.unwrap_or(0),
+        saved.data.samples as u64,
+        bad,
+        cooldown,
+    ];
+    if let Some(count) = saved.position.counts().chain(state).find(|n| *n > MOST) {
+        let message = format!("not the state of a training: a count of {count}");
         return Err(Error::file(&path, None, message));
     }
     for (name, (size, crc)) in &saved.files {

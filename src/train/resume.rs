@@ -57,6 +57,12 @@ impl Trainer<'_> {
         self.session.load(folder.join(checkpoints::MODEL))?;
         self.session
             .load_optimizer(folder.join(checkpoints::OPTIMIZER))?;
+        let (step, updates) = (saved.state.global_step, self.session.updates());
+        if step > updates {
+            let message =
+                format!("the training is after step {step}, its optimizer after {updates}");
+            return Err(Error::file(folder.join(checkpoints::STATE), None, message));
+        }
         for (name, callback) in names(&self.callbacks).into_iter().zip(&mut self.callbacks) {
             if let Some(state) = saved.callbacks.get(&name) {
                 callback.load_state(state, folder)?;

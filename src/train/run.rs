@@ -36,6 +36,23 @@ pub(super) struct Position {
     evaluated: Option<u64>,
 }
 
+impl Position {
+    /// All that it counts.
+    pub fn counts(&self) -> impl Iterator<Item = u64> {
+        let sums = [self.of_epoch, self.since_log, self.of_run];
+        let own = [
+            self.epoch,
+            self.batch as u64,
+            self.read,
+            self.logged,
+            self.evaluated.unwrap_or(0),
+        ];
+        let sums = sums.into_iter();
+        own.into_iter()
+            .chain(sums.flat_map(|s| [s.samples as u64, s.batches]))
+    }
+}
+
 /// A training that runs.
 pub(super) struct Run {
     pub loader: DataLoader,

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{Column, Kind, Table, Values, shorten};
-use crate::data::file::read_text;
+use super::{Column, Kind, Table, Values};
+use crate::data::file::{read_text, shorten};
 use crate::error::{Error, Result};
 
 /// How a CSV file is read.
@@ -72,12 +72,14 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
         .quoting(options.quoting)
         .from_reader(text.as_bytes());
     let mut names: Vec<String> = Vec::new();
-    let mut rows = Vec::new();
+    let mut cells = Cells::default();
     let mut places = Vec::new();
     let mut last = (1, 0);
-    for record in reader.records() {
-        let record =
-            record.map_err(|e| Error::line(path, last.0, format!("cannot be read as CSV: {e}")))?;
+    let mut record = ::csv::StringRecord::new();
+    while reader
+        .read_record(&mut record)
+        .map_err(|e| Error::line(path, last.0, format!("cannot be read as CSV: {e}")))?
+    {
         let at = record.position().map_or(last.1, |p| p.byte() as usize);
         last = next_line(&text, last, at);
         if names.is_empty() {
@@ -93,7 +95,7 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
                 format!("expected {} cells, found {}", names.len(), record.len()),
             ));
         }
-        rows.push(record);
+        record.iter().for_each(|cell| cells.push(cell));
         places.push(last.0);
     }
     // What follows an opening quote runs to the end of the file.
@@ -102,14 +104,11 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
         let message = "a quoted cell does not end (with quoting: false quotes mean nothing)";
         return Err(Error::line(path, last.0, message));
     }
+    let width = names.len();
     let columns = names.into_iter().enumerate().map(|(k, name)| {
-        let cells: Vec<Option<&str>> = rows
-            .iter()
-            .map(|row| {
-                row.get(k)
-                    .filter(|cell| !options.missing.iter().any(|m| m == cell.trim()))
-            })
-            .collect();
+        let known = |cell: &&str| !options.missing.iter().any(|m| m == cell.trim());
+        let cell = |row: usize| Some(cells.get(row * width + k)).filter(known);
+        let cells: Vec<Option<&str>> = (0..places.len()).map(cell).collect();
         let declared = options.types.iter().find(|(n, _)| *n == name);
         let values = column(
             path,
@@ -121,6 +120,26 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
         Ok(Column { name, values })
     });
     Ok(Table::new(path, columns.collect::<Result<_>>()?, places))
+}
+
+/// The cells of all rows, one after the other: a record of its own for each row would take many times its text.
+#[derive(Default)]
+struct Cells {
+    text: String,
+    /// Where each ends in the text.
+    ends: Vec<usize>,
+}
+
+impl Cells {
+    fn push(&mut self, cell: &str) {
+        self.text.push_str(cell);
+        self.ends.push(self.text.len());
+    }
+
+    fn get(&self, at: usize) -> &str {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[at]]
+    }
 }
 
 /// The line and the byte at which the record at byte `at` or after begins, from those of the one before. What ends a
@@ -142,7 +161,7 @@ fn header(path: &Path, first: &::csv::StringRecord, options: &CsvOptions) -> Res
     };
     let mut seen = HashSet::new();
     if let Some(name) = names.iter().find(|name| !seen.insert(name.as_str())) {
-        let message = format!("two columns are named '{name}'");
+        let message = format!("two columns are named '{}'", shorten(name));
         return Err(Error::line(path, 1, message));
     }
     if let Some((name, _)) = options.types.iter().find(|(n, _)| !names.contains(n)) {
@@ -172,7 +191,8 @@ fn column(
         match (cell, cell.and_then(number)) {
             (Some(cell), None) if declared.is_some() => {
                 let message = format!(
-                    "column '{name}': expected a number, found '{}'",
+                    "column '{}': expected a number, found '{}'",
+                    shorten(name),
                     shorten(cell)
                 );
                 return Err(Error::line(path, place, message));

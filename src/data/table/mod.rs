@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::file::shorten;
 use super::{SplitOptions, split_indices};
 use crate::error::{Error, Result};
 
@@ -51,6 +52,7 @@ impl Values {
         }
     }
 
+    #[cfg(feature = "parquet")]
     fn push_missing(&mut self) {
         match self {
             Self::Number(cells) => cells.push(None),
@@ -170,7 +172,10 @@ impl Table {
             Error::file(
                 &*self.path,
                 None,
-                format!("no column '{name}', there are {}", names.join(", ")),
+                format!(
+                    "no column '{name}', there are {}",
+                    shorten(&names.join(", "))
+                ),
             )
         })
     }
@@ -193,7 +198,7 @@ impl Table {
     /// [`Error::File`] where there is no such column, or it holds numbers; [`Error::Line`] for a missing cell.
     pub fn texts(&self, name: &str) -> Result<Vec<&str>> {
         let Values::Text(cells) = self.column(name)? else {
-            let message = format!("column '{name}' holds numbers, expected texts");
+            let message = format!("column '{}' holds numbers, expected texts", shorten(name));
             return Err(Error::file(&*self.path, None, message));
         };
         let text = |(row, cell): (usize, &'_ Option<String>)| match cell {
@@ -265,7 +270,8 @@ impl Table {
             return self.missing(row, name, "a category");
         };
         let message = format!(
-            "column '{name}': expected one of the {} categories {}, found '{}'",
+            "column '{}': expected one of the {} categories {}, found '{}'",
+            shorten(name),
             categories.len(),
             shorten(&categories.join(", ")),
             shorten(cell)
@@ -323,13 +329,14 @@ impl Table {
     /// The cells of a column of numbers.
     fn cells(&self, name: &str) -> Result<&[Option<f64>]> {
         let Values::Number(cells) = self.column(name)? else {
-            let message = format!("column '{name}' holds texts, expected numbers");
+            let message = format!("column '{}' holds texts, expected numbers", shorten(name));
             return Err(Error::file(&*self.path, None, message));
         };
         Ok(cells)
     }
 
     fn missing(&self, row: usize, name: &str, expected: &str) -> Error {
+        let name = shorten(name);
         let message = format!("column '{name}': expected {expected}, the cell is empty");
         self.at(row, message)
     }
@@ -343,13 +350,4 @@ impl Table {
         let message = format!("row {place}: {}", message.into());
         Error::file(&*self.path, None, message)
     }
-}
-
-/// The first 60 characters of a text, for messages.
-fn shorten(text: &str) -> String {
-    let mut start: String = text.chars().take(60).collect();
-    if start.len() < text.len() {
-        start.push('…');
-    }
-    start
 }

@@ -4,6 +4,7 @@ use super::buffers::Buffers;
 use super::pipelines::Pipelines;
 use super::{Counters, DeviceOptions, GpuDevice};
 use crate::caps::Caps;
+use crate::device::poison::GUARD;
 use crate::error::{Error, Result};
 use crate::plan::Memory;
 use std::collections::{BTreeMap, HashMap};
@@ -122,6 +123,7 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
         },
         int64: features.contains(wgpu::Features::SHADER_INT64),
         f16: false,
+        guard: if options.poisoned { GUARD } else { 0 },
         software: options
             .software_kernels
             .unwrap_or(info.device_type == wgpu::DeviceType::Cpu),

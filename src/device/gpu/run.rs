@@ -4,9 +4,11 @@ use super::buffers::{self, Use};
 use super::ring::Slot;
 use super::{GpuDevice, PlanId, Ticket};
 use crate::DType;
+use crate::device::poison::{self, POISON, Watch};
 use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
 use crate::plan::{Place, Plan, RING, Region, Step, uniform_bytes};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A plan with its buffers, pipelines and bind groups.
@@ -21,6 +23,8 @@ pub struct Loaded {
     /// [`GpuDevice::moved`] when the bind groups were made.
     bound: u64,
     runs: usize,
+    /// Where memory is poisoned.
+    watch: Option<Watch>,
 }
 
 struct Launch {
@@ -73,6 +77,12 @@ impl GpuDevice {
             reading.push(Slot::new(create(bytes(plan.read_words()), usage)?));
         }
         staging.iter_mut().for_each(|s| s.map(wgpu::MapMode::Write));
+        let watch = (self.caps.guard > 0).then(|| Watch::new(&plan));
+        for gap in watch.iter().flat_map(|watch| &watch.constants) {
+            let words = vec![POISON; gap.len()];
+            self.queue
+                .write_buffer(&constants, bytes(gap.start), bytemuck::cast_slice(&words));
+        }
         for (array, region) in &plan.constants {
             self.queue.write_buffer(
                 &constants,
@@ -102,6 +112,7 @@ impl GpuDevice {
             launches: Vec::new(),
             bound: 0,
             runs: 0,
+            watch,
         };
         self.bind(&mut loaded)?;
         Ok(loaded)
@@ -146,7 +157,7 @@ impl GpuDevice {
             let resource = wgpu::BufferBinding {
                 buffer,
                 offset: bytes(region.offset),
-                size: size(bytes(region.len)),
+                size: size(bytes(region.len + self.beside(region))),
             };
             entries.push(wgpu::BindGroupEntry {
                 binding,
@@ -163,6 +174,14 @@ impl GpuDevice {
             group,
             grid: d.grid,
         })
+    }
+
+    /// Words beside a region that a kernel may see: those that are watched, where others would be hidden by the binding's end.
+    fn beside(&self, region: Region) -> usize {
+        match region.place {
+            Place::Segment(_) => 0,
+            _ => self.caps.guard,
+        }
     }
 
     /// The buffer that a region lies in.
@@ -185,9 +204,52 @@ impl GpuDevice {
             .plans
             .remove(&id)
             .ok_or_else(|| Error::Device("the plan is not loaded".into()))?;
-        let done = self.encode_loaded(&mut loaded, upload, ticket);
+        let upload = self.poison(&loaded, upload);
+        let done = self.encode_loaded(&mut loaded, &upload, ticket);
         self.plans.insert(id, loaded);
-        done
+        done.and_then(|()| self.check_guards(id))
+    }
+
+    /// Where memory is poisoned: fill the pages before a run, and the words between arguments.
+    fn poison<'a>(&self, loaded: &Loaded, upload: &'a [u32]) -> Cow<'a, [u32]> {
+        let mut upload = Cow::from(upload);
+        let Some(watch) = &loaded.watch else {
+            return upload;
+        };
+        if !upload.is_empty() {
+            poison::fill(upload.to_mut(), &watch.upload);
+        }
+        for (at, page) in loaded.plan.pages.iter().enumerate() {
+            let buffer = self.pages.get(&page.kind).and_then(|p| p.buffer.as_ref());
+            let Some(buffer) = buffer else {
+                continue;
+            };
+            let words = buffer.size() as usize / DType::SIZE;
+            for range in watch.poisoned(&loaded.plan, at, words) {
+                let words = vec![POISON; range.len()];
+                self.queue
+                    .write_buffer(buffer, bytes(range.start), bytemuck::cast_slice(&words));
+            }
+        }
+        upload
+    }
+
+    /// Where memory is poisoned: refuse a run that wrote beside its regions.
+    pub(crate) fn check_guards(&mut self, id: PlanId) -> Result<()> {
+        let Some(loaded) = self.plans.get(&id).filter(|p| p.watch.is_some()) else {
+            return Ok(());
+        };
+        let plan = loaded.plan.clone();
+        for (at, page) in plan.pages.iter().enumerate() {
+            let buffer = self.pages.get(&page.kind).and_then(|p| p.buffer.clone());
+            let words = buffer
+                .as_ref()
+                .map_or(0, |b| b.size() as usize / DType::SIZE);
+            let held = pollster::block_on(self.read_buffers(&[(buffer, 0, words)]))?;
+            let watch = self.plans.get(&id).and_then(|p| p.watch.as_ref());
+            watch.map_or(Ok(()), |watch| watch.check(&plan, at, &held[0]))?;
+        }
+        Ok(())
     }
 
     fn encode_loaded(&mut self, loaded: &mut Loaded, upload: &[u32], ticket: Ticket) -> Result<()> {
@@ -386,8 +448,10 @@ impl GpuDevice {
             self.bind(&mut loaded)?;
             self.plans.insert(id, loaded);
         }
+        let loaded = self.loaded(id)?;
+        let upload = self.poison(loaded, upload);
         self.queue
-            .write_buffer(&self.loaded(id)?.upload, 0, bytemuck::cast_slice(upload));
+            .write_buffer(&loaded.upload, 0, bytemuck::cast_slice(&upload));
         Ok(())
     }
 
