@@ -85,7 +85,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be read, [`Error::File`] with the byte offset where it is no file of weights, a
-    /// truncated one, or one that asks for code to be run; for an index that names files or tensors that are not there,
+    /// truncated one, one whose tensors take far more than the file (`expand`), or one that asks for code to be run; for an index that names files or tensors that are not there,
     /// and for a folder without weights.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();

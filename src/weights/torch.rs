@@ -254,8 +254,11 @@ pub(super) fn tensors(path: &Path, file: &File) -> Result<Named> {
     for (name, tensor) in named.found {
         shown = shown.saturating_add(tensor.bytes());
         if shown > most {
+            let (shape, len) = (&tensor.shape, tensor.storage.len);
             return Err(refuse(format!(
-                "{name}: with it the tensors take {shown} bytes, {most} at most in a file of {length}: too many share one storage, or expand an element: clone() them before they are saved"
+                "{name}: a tensor {shape:?} of a storage of {len} elements: too large, with it the tensors take {shown} \
+                 bytes, {most} at most in a file of {length}: clone() those that expand an element or share a storage \
+                 before they are saved"
             )));
         }
         if !names.insert(name.clone()) {

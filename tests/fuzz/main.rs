@@ -99,6 +99,11 @@ fn every_target_is_run_and_reads_one_of_its_seeds() {
     quiet();
     let names: Vec<&str> = targets().iter().map(|t| t.name).collect();
     assert_eq!(names, tested());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
+    for name in &names {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.rs"))).unwrap();
+        assert!(text.contains(&format!("check(\"{name}\"")), "{name}");
+    }
     for target in targets() {
         let whole = seeds(&target).iter().map(|s| target.check(s)).max();
         assert!(whole > Some(0), "{}: no seed is read", target.name);

@@ -180,7 +180,7 @@ def texts() -> None:
     write("json/rows.jsonl", b'{"a":1.5,"b":"x"}\n{"a":-2e3,"b":"\\u0078","c":true}\n\n{"c":null}\n')
     write("json/packed.jsonl.gz", gzip.compress(b'{"a":1}\n' * 30, mtime=0))
     write("lines/two.txt", "good film\nbad film, très mauvais\n".encode())
-    write("lines/old.txt", "très mauvais\r\nbon\r\n".encode("windows-1252"))
+    write("lines/old.windows", "très mauvais\r\nbon\r\n".encode("windows-1252"))
     word = "{}\t{}\t{}\t{}\t_\t_\t0\troot\t_\t_\n"
     rows = word.format(1, "The", "the", "DET") + word.format("2-3", "don't", "_", "_")
     rows += word.format(2, "do", "do", "AUX") + word.format(3, "n't", "not", "PART") + word.format("3.1", "x", "x", "X")

@@ -34,6 +34,7 @@ mod optimizers;
 mod parity;
 mod parts;
 mod plans;
+mod poisoned;
 mod randomness;
 mod readme;
 mod rearranged;

@@ -120,7 +120,8 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be read; [`Error::File`] where it is empty or not UTF-8; [`Error::Line`] for a line
-    /// that is no object, a value that is no number, text or truth value, and a value of another type than those before.
+    /// that is no object, a value that is no number, text or truth value, and a value of another type than those before;
+    /// [`Error::File`] for a large table that is nearly empty, each row with keys of its own.
     pub fn json_lines(path: impl AsRef<Path>) -> Result<Self> {
         json::read(path.as_ref())
     }
@@ -129,7 +130,7 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be read; [`Error::File`] where it is no Parquet file, is damaged, or has a column that
-    /// holds neither numbers, texts nor truth values.
+    /// holds neither numbers, texts nor truth values, or where its table would take more than 64 times its bytes and 64 MiB.
     #[cfg(feature = "parquet")]
     pub fn parquet(path: impl AsRef<Path>) -> Result<Self> {
         parquet::read(path.as_ref())

@@ -7,7 +7,7 @@ use crate::DType;
 use crate::device::poison::{self, POISON, Watch};
 use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
-use crate::plan::{Place, Plan, RING, Region, Step, uniform_bytes};
+use crate::plan::{PageKind, Place, Plan, RING, Region, Step, uniform_bytes};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -157,7 +157,7 @@ impl GpuDevice {
             let resource = wgpu::BufferBinding {
                 buffer,
                 offset: bytes(region.offset),
-                size: size(bytes(region.len + self.beside(region))),
+                size: size(bytes(region.len + self.beside(&loaded.plan, region))),
             };
             entries.push(wgpu::BindGroupEntry {
                 binding,
@@ -177,9 +177,12 @@ impl GpuDevice {
     }
 
     /// Words beside a region that a kernel may see: those that are watched, where others would be hidden by the binding's end.
-    fn beside(&self, region: Region) -> usize {
+    fn beside(&self, plan: &Plan, region: Region) -> usize {
+        let packed = |p: usize| matches!(plan.pages[p].kind, PageKind::Gradients(_));
         match region.place {
             Place::Segment(_) => 0,
+            // gradients lie as the states do, whose words between them are zero
+            Place::Page(p) if packed(p) => 0,
             _ => self.caps.guard,
         }
     }
