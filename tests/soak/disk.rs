@@ -169,7 +169,7 @@ fn a_folder_that_vanishes() {
 #[test]
 fn a_checkpoint_that_vanishes() {
     let dir = TempDir::new().unwrap();
-    let vanish = Lambda::new().on_step_end(|event| {
+    let vanish = Lambda::new().on_save(|event, _| {
         let best = event.state.best_model_checkpoint.clone();
         if let Some(best) = best.filter(|_| event.state.global_step == STEPS) {
             std::fs::remove_dir_all(best).unwrap();

@@ -1,11 +1,11 @@
 //! Poisoned memory finds operators that read what nobody wrote, or read or write beside their values.
 
-use crate::common::{Pass, cpu, gpu, gpu_hardware_kernels, lockstep, poisoned};
+use crate::common::{cpu, gpu, gpu_hardware_kernels, lockstep, poisoned};
 use wgrad::caps::Caps;
 use wgrad::error::{Error, Result, Site};
 use wgrad::kernel::{Buf, Dispatch, Kernels};
 use wgrad::op::{CpuIo, GpuIo, OpDef};
-use wgrad::{Array, Mode, Params, TensorType};
+use wgrad::{Array, Mode, Params, Session, TensorType};
 
 /// Twice its input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,7 +13,7 @@ enum Twice {
     Sound,
     /// The second half is not written.
     LeavesHalf,
-    /// The word behind the input is read, and times 0 added to the last.
+    /// The word behind the input is read, and added to the last: without a mark it is mostly 0.
     ReadsBeside,
     /// The word behind the output is written.
     WritesBeside,
@@ -43,7 +43,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     for (var i = id.x; i < end; i += groups.x * THREADS) {
         var y = 2.0 * x[i];
         if (p.fault == 2u && i == p.n - 1u) {
-            y += 0.0 * x[p.n];
+            y += x[p.n];
         }
         epilogue(i, y);
         if (p.fault == 3u && i == p.n - 1u) {
@@ -71,7 +71,7 @@ impl OpDef for Twice {
         }
         match self {
             // SAFETY: poisoned memory has words behind every value.
-            Self::ReadsBeside => y[n - 1] += 0.0 * unsafe { x.as_ptr().add(n).read() },
+            Self::ReadsBeside => y[n - 1] += unsafe { x.as_ptr().add(n).read() },
             // SAFETY: the same.
             Self::WritesBeside => unsafe { y.as_mut_ptr().add(n).write(1.0) },
             _ => {}
@@ -97,8 +97,7 @@ impl OpDef for Twice {
 }
 
 /// Twice `n` numbers, which lie among the arguments or in a page; what is wrong with it.
-fn fault(pass: &Pass, twice: Twice, n: usize, in_a_page: bool) -> Option<String> {
-    let mut session = pass.open(&Params::new(0)).unwrap();
+fn fault(session: &mut Session, twice: Twice, n: usize, in_a_page: bool) -> Option<String> {
     let types = [TensorType::f32([n])];
     let mut f = session
         .compile(Mode::Eval, &types, |_, a| {
@@ -111,8 +110,10 @@ fn fault(pass: &Pass, twice: Twice, n: usize, in_a_page: bool) -> Option<String>
         .unwrap();
     let x = Array::vector(vec![1.0f32; n]);
     // what a run leaves behind is not what the next one finds
-    for _ in 0..2 {
-        let y = match session.run(&mut f, &[&x]) {
+    let runs = [0; 2].map(|_| session.run(&mut f, &[&x]));
+    session.forget(f);
+    for run in runs {
+        let y = match run {
             Ok(y) => y[0].to_f32(),
             Err(error) => return Some(error.to_string()),
         };
@@ -127,14 +128,14 @@ fn fault(pass: &Pass, twice: Twice, n: usize, in_a_page: bool) -> Option<String>
 #[test]
 fn what_reads_or_writes_beside_its_values_is_found() {
     for pass in [cpu(), gpu(), gpu_hardware_kernels(), lockstep()].map(poisoned) {
-        if pass.open(&Params::new(0)).is_none() {
+        let Some(mut session) = pass.open(&Params::new(0)) else {
             continue;
-        }
+        };
         // at the edges of vectors and of the alignment of regions
-        for n in [3, 4, 5, 63, 64, 65, 128, 1000] {
+        for n in [3, 4, 63, 64, 65, 1000] {
             for in_a_page in [false, true] {
                 for twice in ALL {
-                    let found = fault(&pass, twice, n, in_a_page);
+                    let found = fault(&mut session, twice, n, in_a_page);
                     let (name, sound) = (pass.name, twice == Twice::Sound);
                     assert_eq!(
                         found.is_none(),
