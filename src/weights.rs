@@ -351,8 +351,8 @@ fn safetensors(path: &Path, file: &mut File) -> Result<(BTreeMap<String, String>
     let mut tensors: Vec<_> = info.tensors().into_iter().collect();
     for (name, t) in &tensors {
         // sizes beside a 0 are bounded by nothing else
-        let sizes = t.shape.iter().filter(|n| **n > 0);
-        let counted = sizes.fold(Some(1usize), |all, n| all?.checked_mul(*n));
+        let mut sizes = t.shape.iter().filter(|n| **n > 0);
+        let counted = sizes.try_fold(1usize, |all, n| all.checked_mul(*n));
         if t.shape.len() > MAX_RANK || counted.is_none_or(|n| n > isize::MAX as usize) {
             let message = format!("{name}: a shape that is too large");
             return Err(Error::file(path, PREFIX, message));

@@ -41,7 +41,7 @@ impl Watch {
     /// What is to be poisoned of a page of `words` words before a run: all of it, but what pads packed gradients, which is zero.
     pub fn poisoned(&self, plan: &Plan, page: usize, words: usize) -> Vec<Range<usize>> {
         match plan.pages[page].kind {
-            PageKind::Activations(_) => vec![0..words],
+            PageKind::Activations(_) => std::iter::once(0..words).collect(),
             PageKind::Gradients(_) => self.written[page].clone(),
         }
     }

@@ -67,9 +67,7 @@ macro_rules! fuzzed {
 
         /// The targets that have a test.
         fn tested() -> Vec<&'static str> {
-            let mut all = Vec::new();
-            $($(#[$only])* all.push(stringify!($name));)*
-            all
+            vec![$($(#[$only])* stringify!($name)),*]
         }
     };
 }
