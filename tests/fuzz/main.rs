@@ -66,8 +66,8 @@ macro_rules! fuzzed {
     )*
 
         /// The targets that have a test.
-        fn tested() -> Vec<&'static str> {
-            vec![$($(#[$only])* stringify!($name)),*]
+        fn tested() -> &'static [&'static str] {
+            &[$($(#[$only])* stringify!($name)),*]
         }
     };
 }
