@@ -258,7 +258,11 @@ fn tables_of_many_small_cells() {
         let table = format!("{}{rows}", row.replace(',', "x,").replace('\n', "y\n"));
         assert!(reads("csv", table.as_bytes()), "{row:?}");
     }
+    // in UTF-16 it is a name
     reads("csv", ",".repeat(200_000).as_bytes());
+    let names: Vec<String> = (0..5000).map(|k| k.to_string()).collect();
+    let wide = format!("{}\n{}\n", names.join(","), names.join(","));
+    assert!(reads("csv", wide.as_bytes()));
     assert!(reads("json", "{\"a\":1}\n".repeat(30_000).as_bytes()));
     assert!(reads("lines", "a\n".repeat(100_000).as_bytes()));
     let word = "1\ta\t_\tX\t\t\t\t\t\t\n\n";

@@ -7,6 +7,10 @@ use super::{Column, Kind, Table, Values};
 use crate::data::file::{read_text, shorten};
 use crate::error::{Error, Result};
 
+/// Columns whatever the size of the file, and bytes of it for each more: a name and a cell, with what separates them. A column
+/// takes some two hundred bytes of memory.
+const MOST_COLUMNS: (usize, usize) = (1024, 4);
+
 /// How a CSV file is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CsvOptions {
@@ -83,6 +87,11 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
         let at = record.position().map_or(last.1, |p| p.byte() as usize);
         last = next_line(&text, last, at);
         if names.is_empty() {
+            let (columns, bytes) = (record.len(), text.len());
+            if columns > MOST_COLUMNS.0 + bytes / MOST_COLUMNS.1 {
+                let message = format!("expected a table, found {columns} cells in {bytes} bytes");
+                return Err(Error::line(path, last.0, message));
+            }
             names = header(path, &record, options)?;
             if options.header {
                 continue;
