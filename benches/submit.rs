@@ -1,6 +1,7 @@
-//! What a step costs the host on a GPU: a chain of small products that cannot be fused, encoded and submitted.
+//! What a step costs the host on a GPU: a chain of small products that cannot be fused, encoded and submitted. And what it costs a
+//! run to look at the indices that it computes.
 //!
-//!     cargo bench --bench submit -- [--device gpu|NAME] [--json PATH]
+//!     cargo bench --bench submit -- [--device cpu|gpu|NAME] [--json PATH]
 
 mod harness;
 
@@ -9,7 +10,7 @@ use harness::report::{Report, Table, short};
 use harness::{Effort, Options, Spread, devices, ms};
 use serde_json::json;
 use std::time::{Duration, Instant};
-use wgrad::{Array, Mode, Params, Session, TensorType};
+use wgrad::{Array, DType, Mode, Params, Session, TensorType};
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
@@ -66,5 +67,53 @@ fn main() -> anyhow::Result<()> {
             report.row(json!({ "name": name, "dispatches": length, "us": spread }));
         }
     }
+    for device in devices::list(&options.device) {
+        for rows in [64, 4096, 1 << 18] {
+            let [off, on] = checks(&device, rows)?;
+            let name = format!("{rows} computed indices, {}", device.label);
+            report.row(json!({ "name": name, "off_us": off, "on_us": on }));
+            table.row(&[
+                format!("{name}, not looked at"),
+                short(off.median),
+                short(off.min),
+                String::new(),
+            ]);
+            table.row(&[
+                format!("{name}, looked at"),
+                short(on.median),
+                short(on.min),
+                String::new(),
+            ]);
+        }
+    }
     report.finish(&options)
+}
+
+/// Microseconds of a run that takes rows of a table `[1000, 64]` at indices which it computes, without and with a look at them.
+fn checks(device: &devices::Choice, rows: usize) -> anyhow::Result<[Spread; 2]> {
+    let effort = Effort {
+        warmup: 5,
+        least: 40,
+        most: 200,
+        budget: Duration::from_secs(2),
+    };
+    let x = Array::full([rows], 999.0f32);
+    let mut spreads = Vec::new();
+    for check in [false, true] {
+        let mut session = Session::on(device.open()?, &Params::new(1))?;
+        session.check_indices(check);
+        let mut f = session.compile(Mode::Eval, &[TensorType::f32([rows])], |g, a| {
+            let table = g.constant(Array::full([1000, 64], 0.5f32));
+            let ids = a[0].to(DType::I32);
+            vec![ids.embedding(&table, None).sum(&[], false)]
+        })?;
+        let times = effort.measure(|| {
+            let begin = Instant::now();
+            session.run(&mut f, &[&x])?;
+            Ok(ms(begin) * 1e3)
+        })?;
+        spreads.push(Spread::of(times));
+    }
+    let [off, on] = <[Spread; 2]>::try_from(spreads).map_err(|_| anyhow::anyhow!("two spreads"))?;
+    Ok([off, on])
 }

@@ -12,7 +12,7 @@ use wgrad::{Array, DType, Mode, Params, Session, Tensor, TensorType};
 /// From squared distances `d [n, k]` to shares `[n, k]`: `1 / (1 + d)`, divided by the sum of its row. The soft assignment
 /// of points to centres of Deep Embedded Clustering (Xie et al., 2016).
 ///
-/// `Debug` prints every attribute: two nodes with the same text and inputs are computed once.
+/// `Debug` prints every attribute, and `merges` says so: what is traced twice on the same inputs is computed once.
 #[derive(Debug)]
 pub struct SoftAssign;
 
@@ -46,6 +46,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 impl OpDef for SoftAssign {
     fn name(&self) -> &'static str {
         "soft_assign"
+    }
+
+    fn merges(&self) -> bool {
+        true
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {

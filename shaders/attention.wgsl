@@ -1,5 +1,5 @@
 // Attention. A thread owns a query and goes along the keys: the largest score so far, the sum of exponentials relative
-// to it and the sum of values weighted by them. A launch that is not the first goes on from the result so far.
+// to it and the sum of values weighted by them. A launch that is not the first goes on from the sums so far.
 
 override THREADS: u32 = 64u;
 
@@ -16,17 +16,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let top = task % blocks * THREADS;
         let i = min(top + thread, p.t - 1u);
         let at = place(p.out_y, n, h, i);
-        let sum_at = (n * p.t + i) * p.h + h;
+        let rows = p.heads * p.t;
+        let row = (n * p.t + i) * p.h + h;
         take_x(place(p.own_x, n, h, i));
         clear_y();
         var most = -infinity;
         var sum = 0.0;
         if (p.first > 0u) {
-            most = sums[sum_at];
-            if (bitcast<u32>(most) != 0xff800000u) {
-                sum = 1.0;
-                resume_y(at);
-            }
+            most = kept[row];
+            sum = kept[rows + row];
+            resume_y(at);
         }
         var end = p.last;
         if (p.causal == 1u) {
@@ -52,13 +51,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             }
         }
         if (top + thread < p.t) {
+            // What is not the last part leaves sums as they are, for the next one to go on from.
             let none = bitcast<u32>(most) == 0xff800000u;
-            scale_y(1.0 / sum);
-            if (none) {
-                clear_y();
+            if (p.last == p.s) {
+                sum = select(1.0 / sum, 0.0, none);
+                most = select(most, infinity, none);
+                scale_y(sum);
+                if (none) {
+                    clear_y();
+                }
             }
             store_y(at);
-            sums[sum_at] = select(most + log(sum), select(most, infinity, p.last == p.s), none);
+            kept[row] = most;
+            kept[rows + row] = sum;
         }
     }
 }

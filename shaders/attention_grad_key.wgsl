@@ -27,18 +27,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         if (p.causal == 1u) {
             start = max(start, top);
         }
+        let rows = p.heads * p.t;
         let queries = place(p.tile_x, n, h, 0u);
         let grads = place(p.tile_y, n, h, 0u);
         for (var begin = start; begin < p.last; begin += TILE) {
             stage(queries, grads, begin, p.last, thread);
             let stop = min(p.last, begin + TILE);
             for (var i = max(begin, select(0u, j, p.causal == 1u)); i < stop; i++) {
-                let sum_at = (n * p.t + i) * p.h + h;
+                let row = (n * p.t + i) * p.h + h;
                 let score = dot_x(i) * p.scale + bias(n, h, i, j);
-                let weight = exp(score - stats[sum_at]);
+                let weight = weight_of(score - stats[row]) * stats[rows + row];
                 let kept = keep((head * p.t + i) * p.s + j);
                 add_y(i, weight * kept);
-                add_x(i, weight * (kept * dot_y(i) - stats[p.heads * p.t + sum_at]) * p.scale);
+                add_x(i, weight * (kept * dot_y(i) - stats[2u * rows + row]) * p.scale);
             }
         }
         if (top + thread < p.s) {

@@ -14,9 +14,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let top = task % blocks * THREADS;
         let i = min(top + thread, p.t - 1u);
         let at = place(p.out_x, n, h, i);
-        let sum_at = (n * p.t + i) * p.h + h;
-        let shift = stats[sum_at];
-        let delta = stats[p.heads * p.t + sum_at];
+        let rows = p.heads * p.t;
+        let row = (n * p.t + i) * p.h + h;
+        let most = stats[row];
+        let inverse = stats[rows + row];
+        let shift = stats[2u * rows + row];
         take_x(place(p.own_x, n, h, i));
         take_y(place(p.own_y, n, h, i));
         clear_x();
@@ -34,9 +36,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             let stop = min(min(end, begin + TILE), select(end, i + 1u, p.causal == 1u));
             for (var j = begin; j < stop; j++) {
                 let score = dot_x(j) * p.scale + bias(n, h, i, j);
-                let weight = exp(score - shift);
+                let weight = weight_of(score - most) * inverse;
                 let kept = keep((head * p.t + i) * p.s + j);
-                add_x(j, weight * (kept * dot_y(j) - delta) * p.scale);
+                add_x(j, weight * (kept * dot_y(j) - shift) * p.scale);
             }
         }
         if (top + thread < p.t) {

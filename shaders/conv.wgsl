@@ -8,6 +8,7 @@
 override THREADS: u32 = 64u;
 override CHANNELS: u32 = 8u; // 1, 4 or 8
 override PHASED: bool = true; // whether any of the phases is more than 1
+override PARTED: bool = false; // whether the sums are cut in parts, each a whole output
 
 struct Params {
     n: u32, groups: u32, a: u32, b: u32, // channels a group
@@ -15,11 +16,11 @@ struct Params {
     output: vec4<u32>,
     cells: vec4<u32>, // positions of one phase
     kernel: vec4<u32>,
-    step: vec4<u32>,
+    step: vec3<u32>, length: u32, // input channels of a part
     dilation: vec4<i32>,
     start: vec4<i32>,
     phases: vec4<u32>,
-    weight: vec4<u32>, // distances of groups, a, b
+    weight: vec3<u32>, parts: u32, // distances of groups, a, b
     map: array<vec4<u32>, MAP>,
 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -61,13 +62,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         @builtin(local_invocation_index) thread: u32) {
     let blocks = (p.n * p.cells.w + 4u * THREADS - 1u) / (4u * THREADS);
     let rows = (p.a + CHANNELS - 1u) / CHANNELS;
-    let tasks = p.groups * p.phases.w * rows * blocks;
+    let tasks = p.parts * p.groups * p.phases.w * rows * blocks;
     for (var task = (group.z * groups.y + group.y) * groups.x + group.x; task < tasks;
          task += groups.x * groups.y * groups.z) {
         let channel = task % rows * CHANNELS;
         let block = task / rows % blocks;
         let part = task / (rows * blocks) % p.groups;
-        let remainder = task / (rows * blocks * p.groups);
+        var remainder = task / (rows * blocks * p.groups);
+        var share = 0u;
+        var start = 0u; // the part's first input channel
+        var channels = p.b;
+        if (PARTED) {
+            share = remainder / p.phases.w;
+            remainder %= p.phases.w;
+            start = share * p.length;
+            channels = min(p.length, p.b - start);
+        }
         let phase = vec3<u32>(remainder / (p.phases.y * p.phases.z), remainder / p.phases.z % p.phases.y,
                               remainder % p.phases.z);
 
@@ -81,7 +91,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let qw = at - row * p.cells.z;
         let qh = row - sheet * p.cells.y;
         let qd = sheet - sample * p.cells.x;
-        let image = (sample * p.groups + part) * p.b * p.input.w;
+        let image = ((sample * p.groups + part) * p.b + start) * p.input.w;
 
         let low_rows = min(channel + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.a - 1u));
         let high_rows = min(channel + vec4<u32>(4u, 5u, 6u, 7u), vec4<u32>(p.a - 1u));
@@ -104,10 +114,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                     let cw = vec4<u32>(vec4<i32>(qw * p.step.z) + select(ew, ew / i32(p.phases.z), PHASED));
                     let inside = in_row & (cw < vec4<u32>(p.input.z));
                     var seen = image + select(vec4<u32>(0u), line + cw, inside);
-                    let tap = part * p.weight.x + (kd * p.kernel.y + kh) * p.kernel.z + kw;
+                    let tap = part * p.weight.x + start * p.weight.z + (kd * p.kernel.y + kh) * p.kernel.z + kw;
                     var low_at = tap + low_rows * p.weight.y;
                     var high_at = tap + high_rows * p.weight.y;
-                    for (var b = 0u; b < p.b; b++) {
+                    for (var b = 0u; b < channels; b++) {
                         let v = select(vec4<f32>(0.0), vec4<f32>(x[seen.x], x[seen.y], x[seen.z], x[seen.w]), inside);
                         let w = weights(low_at);
                         low[0] += v.x * w;
@@ -133,7 +143,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let oh = qh * p.phases.y + phase.y;
         let ow = qw * p.phases.z + phase.z;
         live = live & (od < vec4<u32>(p.output.x)) & (oh < vec4<u32>(p.output.y)) & (ow < vec4<u32>(p.output.z));
-        let first = (sample * p.groups + part) * p.a * p.output.w + (od * p.output.y + oh) * p.output.z + ow;
+        let plane = (share * p.n + sample) * p.groups + part;
+        let first = plane * p.a * p.output.w + (od * p.output.y + oh) * p.output.z + ow;
         if (live.x) { store(first.x, channel, low[0]); }
         if (live.y) { store(first.y, channel, low[1]); }
         if (live.z) { store(first.z, channel, low[2]); }

@@ -1,9 +1,10 @@
 // The gradient of a convolution's weight: weight[a, b, k] = sum over n, q of grad[n, a, q] * x[n, b, c] where
 // c = q * stride + k * dilation - padding is inside. A thread handles CHANNELS channels a by 4 of the columns (b, k) over
-// one part of the rows (n, depth, height) of positions.
+// one part of the rows (n, depth, height, part of a line) of positions.
 
 override THREADS: u32 = 64u;
 override CHANNELS: u32 = 8u; // 1, 4 or 8
+override CUT: bool = false; // whether a row is a part of a line of positions
 
 struct Params {
     rows: u32, groups: u32, a: u32, b: u32, // channels a group
@@ -13,6 +14,8 @@ struct Params {
     stride: vec3<u32>, parts: u32,
     dilation: vec3<u32>, length: u32, // rows of a part
     padding: vec3<u32>, count: u32, // elements of the weight
+    cuts: u32, span: u32, // parts of a line, positions of a part
+    unused: vec2<u32>,
     map: array<vec4<u32>, MAP>,
 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -72,20 +75,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         var low = mat4x4<f32>();
         var high = mat4x4<f32>();
         for (var row = part * p.length; row < min((part + 1u) * p.length, p.rows); row++) {
-            let qh = row % p.output.y;
-            let qd = row / p.output.y % p.output.x;
-            let sample = row / (p.output.y * p.output.x);
+            var line_at = row;
+            var start = 0u;
+            var end = p.output.z;
+            if (CUT) {
+                line_at = row / p.cuts;
+                start = row % p.cuts * p.span;
+                end = min(start + p.span, end);
+            }
+            let qh = line_at % p.output.y;
+            let qd = line_at / p.output.y % p.output.x;
+            let sample = line_at / (p.output.y * p.output.x);
             let cd = vec4<u32>(kd + i32(qd * p.stride.x));
             let ch = vec4<u32>(kh + i32(qh * p.stride.y));
             let in_row = (cd < vec4<u32>(p.input.x)) & (ch < vec4<u32>(p.input.y));
             let line = ((sample * p.groups + group) * p.b + plane) * p.input.w + (cd * p.input.y + ch) * p.input.z;
-            let first = (sample * p.groups + group) * p.a * p.output.w + (qd * p.output.y + qh) * p.output.z;
+            let first = (sample * p.groups + group) * p.a * p.output.w + (qd * p.output.y + qh) * p.output.z + start;
             var low_at = first + low_rows * p.output.w;
             var high_at = first + high_rows * p.output.w;
             // Two levels, so that the sum of many positions loses little.
             var low_sum = mat4x4<f32>();
             var high_sum = mat4x4<f32>();
-            for (var q = 0u; q < p.output.z; q++) {
+            for (var q = start; q < end; q++) {
                 let cw = vec4<u32>(kw + i32(q * p.stride.z));
                 let inside = in_row & (cw < vec4<u32>(p.input.z));
                 let seen = select(vec4<u32>(0u), line + cw, inside);

@@ -1,5 +1,5 @@
-// Cross entropy of logits [n, c, inner] with class labels [n, inner]: the loss of each row, and the logarithm of its sum
-// of exponentials, which the gradient needs.
+// Cross entropy of logits [n, c, inner] with class labels [n, inner]: the loss of each row, and what the gradient needs: its
+// largest logit and the logarithm of the sum of e^(logit - largest).
 
 override THREADS: u32 = 64u;
 
@@ -13,7 +13,8 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
-@group(0) @binding(3) var<storage, read_write> lse: array<f32>;
+@group(0) @binding(3) var<storage, read_write> largest: array<f32>;
+@group(0) @binding(4) var<storage, read_write> log_sum: array<f32>;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -42,8 +43,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             let label = labels[row];
             // What is out of range (negative ones are large) takes the last class.
             let chosen = x[base + min(label, p.n - 1u) * p.inner];
-            lse[row] = most + log(sum);
-            epilogue(row, select(log(sum) - (chosen - most), 0.0, label == p.ignore));
+            // Of a row whose largest is infinite or NaN, whatever a device makes of the exponential of NaN.
+            let log_of_sum = select(log(sum), from_bits(0x7fc00000u), endless(most));
+            largest[row] = most;
+            log_sum[row] = log_of_sum;
+            epilogue(row, select(log_of_sum - (chosen - most), 0.0, label == p.ignore));
         }
     }
 }

@@ -1,4 +1,5 @@
-// The gradient of a maximum pooling: one thread an element, which adds up the gradients of the windows that chose it.
+// The gradient of a maximum pooling: one thread an element, or a workgroup one in many
+// windows, which adds up the gradients of the windows that chose it.
 
 override THREADS: u32 = 64u;
 override TILED: bool = false; // windows lie side by side and cover the plane: one thread a window
@@ -9,18 +10,20 @@ override TILED: bool = false; // windows lie side by side and cover the plane: o
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) thread: u32) {
-    let start = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
-    for (var at = start; at < p.n; at += groups.x * groups.y * groups.z * THREADS) {
+    let member = team_member(thread);
+    let start = team_row((group.z * groups.y + group.y) * groups.x + group.x, thread);
+    let step = team_step(groups.x * groups.y * groups.z);
+    for (var at = start; at < p.n; at += step) {
         if (TILED) {
             window(at);
         } else {
-            element(at);
+            element(at, member);
         }
     }
 }
 
 // The gradient of one element: the sum over the windows that took it.
-fn element(at: u32) {
+fn element(at: u32, member: u32) {
     let i = position(at, p.d.input, p.h.input, p.w.input);
     let plane = i.x * p.d.output * p.h.output * p.w.output;
     let depths = windows(p.d, i.y);
@@ -28,17 +31,31 @@ fn element(at: u32) {
     let columns = windows(p.w, i.w);
     let index = i32((i.y * p.h.input + i.z) * p.w.input + i.w);
     var sum = 0.0;
-    for (var d = depths.x; d < depths.y; d++) {
-        for (var h = rows.x; h < rows.y; h++) {
-            let row = plane + (d * p.h.output + h) * p.w.output;
-            for (var w = columns.x; w < columns.y; w++) {
-                if (indices[row + w] == index) {
-                    sum += grad[row + w];
+    if (TEAM == 1u) {
+        for (var d = depths.x; d < depths.y; d++) {
+            for (var h = rows.x; h < rows.y; h++) {
+                let row = plane + (d * p.h.output + h) * p.w.output;
+                for (var w = columns.x; w < columns.y; w++) {
+                    if (indices[row + w] == index) {
+                        sum += grad[row + w];
+                    }
                 }
             }
         }
+    } else {
+        let size = sizes(depths, rows, columns, vec3<u32>(1u));
+        for (var k = member; k < size.x * size.y * size.z; k += TEAM) {
+            let c = place(k, size) + vec3<u32>(depths.x, rows.x, columns.x);
+            let here = plane + (c.x * p.h.output + c.y) * p.w.output + c.z;
+            if (indices[here] == index) {
+                sum += grad[here];
+            }
+        }
+        sum = team_sum(sum, member);
     }
-    epilogue(at, sum);
+    if (member == 0u) {
+        epilogue(at, sum);
+    }
 }
 
 // The gradients of a window's elements: its own at the one that it took.

@@ -35,7 +35,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             sum += part;
         }
         sum = team_sum(sum, member);
-        let shift = log(sum);
+        // Of a row whose largest is infinite or NaN all are NaN, whatever a device makes of the exponential of NaN.
+        sum = select(sum, from_bits(0x7fc00000u), endless(most));
+        let shift = select(log(sum), sum, endless(most));
         for (var k = member; k < p.n; k += TEAM) {
             let at = base + k * p.inner;
             let d = x[at] - most;

@@ -12,7 +12,8 @@ impl Trace {
     pub fn gradients(&self, of: &Tensor, wrt: &[&Tensor]) -> Vec<Option<Tensor>> {
         let site = Site::here();
         self.forward_ends();
-        let Some(root) = of.value() else {
+        let all: Vec<&Tensor> = wrt.iter().copied().chain([of]).collect();
+        let Some(root) = self.own("gradients", &all, site).and(of.value()) else {
             return vec![None; wrt.len()];
         };
         if of.numel() != 1 || !of.dtype().is_float() {

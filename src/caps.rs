@@ -9,6 +9,8 @@ pub struct Caps {
     pub kernels: bool,
     /// Storage buffers that one kernel may bind.
     pub storage_buffers: usize,
+    /// Storage buffers that one kernel may bind where a tensor takes several bindings.
+    pub bindings: usize,
     /// Bytes that one binding may cover.
     pub binding_bytes: u64,
     /// Bytes of the largest buffer.
@@ -21,14 +23,19 @@ pub struct Caps {
     pub workgroup_bytes: u32,
     /// Threads of a subgroup where it is the same for all kernels and the operations exist, else 0.
     pub subgroup: u32,
-    /// Turns that the loops of one thread may take in all: lavapipe ends a thread after 65,535.
+    /// Turns that are planned for the loops of one thread in all. On software adapters a quarter of the 65,535 after
+    /// which lavapipe ends a thread, so that loops around those that are counted have room.
     pub iterations: usize,
     /// Whether kernels may use 64-bit integers.
     pub int64: bool,
     /// Whether kernels may use 16-bit floats.
     pub f16: bool,
+    /// Words that plans leave free before, between and behind regions of a buffer: none, but where they are watched.
+    pub guard: usize,
     /// Whether barriers are dear and memory is cached: lavapipe, SwiftShader.
     pub software: bool,
+    /// Whose limits these are, for messages.
+    pub owner: String,
 }
 
 impl Default for Caps {
@@ -37,6 +44,7 @@ impl Default for Caps {
         Self {
             kernels: true,
             storage_buffers: 8,
+            bindings: 8,
             binding_bytes: 128 << 20,
             buffer_bytes: 256 << 20,
             workgroups: 65_535,
@@ -46,7 +54,9 @@ impl Default for Caps {
             iterations: 1 << 20,
             int64: false,
             f16: false,
+            guard: 0,
             software: false,
+            owner: "WebGPU's default limits".to_owned(),
         }
     }
 }
@@ -57,8 +67,10 @@ impl Caps {
         Self {
             kernels: false,
             storage_buffers: usize::MAX,
+            bindings: usize::MAX,
             binding_bytes: u64::MAX,
             buffer_bytes: u64::MAX,
+            owner: "the CPU".to_owned(),
             ..Self::default()
         }
     }
@@ -72,15 +84,19 @@ impl Caps {
         [x as u32, y as u32, z as u32]
     }
 
-    /// An error where one thread of `name` would take more than `turns` turns of a loop.
+    /// An error where one thread of `name` takes more `turns` of its loops than an adapter like this one is sure to allow:
+    /// what it ends early is silently wrong.
+    ///
+    /// # Errors
+    /// That: it names the limit.
     pub fn allow_turns(&self, name: &str, turns: usize) -> Result<()> {
-        if turns <= self.iterations {
+        let most = self.iterations.saturating_mul(3);
+        if turns <= most {
             return Ok(());
         }
         Err(Error::Device(format!(
-            "{name} takes {turns} turns of a loop in one thread here, this adapter ends a thread after {}: use the CPU \
-             (WGRAD_DEVICE=cpu) or smaller sizes",
-            self.iterations
+            "{name} takes {turns} turns of a loop in one thread here, this adapter ends a thread after {most}: use the CPU \
+             (WGRAD_DEVICE=cpu) or smaller sizes"
         )))
     }
 

@@ -23,6 +23,11 @@ pub enum Error {
     /// An argument of a call that is not part of a graph.
     #[error("{0}")]
     Argument(String),
+    /// A run computed an index that is out of range: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
+    #[error("{0}")]
+    Index(Misuse),
     /// A batch that does not fit the compiled function.
     #[error("input {index}: expected {expected}, got {got}")]
     Input {
@@ -42,6 +47,9 @@ pub enum Error {
     /// The device refused an allocation, or a plan needs more than the limit.
     #[error("out of memory: {0}")]
     OutOfMemory(String),
+    /// What a limit of the device does not allow, however much memory there is: which limit, whose, and what helps.
+    #[error("{0}")]
+    Limit(String),
     /// The device reported an error of its own (a bug in a kernel or in a driver).
     #[error("the device failed: {0}")]
     Device(String),
@@ -135,7 +143,7 @@ impl Error {
         Self::File {
             path: path.as_ref().to_owned(),
             offset: offset.into(),
-            message: message.into(),
+            message: bounded(message.into()),
         }
     }
 
@@ -144,7 +152,7 @@ impl Error {
         Self::Line {
             path: path.as_ref().to_owned(),
             line,
-            message: message.into(),
+            message: bounded(message.into()),
         }
     }
 
@@ -152,6 +160,19 @@ impl Error {
     pub fn argument(message: impl Into<String>) -> Self {
         Self::Argument(message.into())
     }
+}
+
+/// Longest message about a file, in bytes: what is in the file may be any text.
+const LONGEST: usize = 4000;
+
+fn bounded(mut message: String) -> String {
+    if message.len() > LONGEST {
+        let whole = |end: &usize| message.is_char_boundary(*end);
+        let end = (0..=LONGEST).rev().find(whole).unwrap_or(0);
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }
 
 /// What was wrong in a trace, with the layer and the source line that made it.

@@ -46,6 +46,15 @@ impl TensorType {
         batch.iter().map(Self::of).collect()
     }
 
+    /// `types`, where each has no more elements than a tensor may have; else what is wrong.
+    pub(crate) fn counted(types: Vec<Self>) -> Result<Vec<Self>, String> {
+        let most = Shape::MOST;
+        match types.iter().find(|t| !t.shape.is_countable()) {
+            Some(t) => Err(format!("gives {t}: a tensor has at most {most} elements")),
+            None => Ok(types),
+        }
+    }
+
     /// Number of elements.
     pub fn numel(&self) -> usize {
         self.shape.numel()
@@ -119,28 +128,39 @@ pub enum Scalar {
     MicroStep,
     /// Learning rate of a parameter group.
     LearningRate(usize),
-    /// Micro-steps whose gradients have been accumulated since the last update, `f32`.
-    Accumulated,
-    /// A function of the number of this update.
+    /// Micro-steps whose gradients the optimizer with this first parameter group has accumulated since its last update,
+    /// `f32`.
+    Accumulated(usize),
+    /// A function of the number of this update of a parameter.
     OfUpdate(OfUpdate),
 }
 
-/// A function of the number of an optimizer's update, counted from 1, evaluated on the host in `f64`.
+/// A function of the number of a parameter's update, counted from 1, evaluated on the host in `f64`.
 #[derive(Clone, Copy)]
 pub struct OfUpdate {
     /// Its name, which together with the parameters says which function it is.
     pub name: &'static str,
     /// Its parameters.
     pub args: [f64; 2],
-    /// The first parameter group of the optimizer whose updates are counted.
-    pub first_group: usize,
+    /// Whose updates are counted: a place among the levels of its trace.
+    pub level: usize,
     /// Its value, from the number and the parameters.
     pub value: fn(u64, [f64; 2]) -> f64,
 }
 
 impl OfUpdate {
+    /// A function of the first level, until another one is said.
+    pub fn new(name: &'static str, args: [f64; 2], value: fn(u64, [f64; 2]) -> f64) -> Self {
+        Self {
+            name,
+            args,
+            level: 0,
+            value,
+        }
+    }
+
     fn key(&self) -> (&'static str, [u64; 2], usize) {
-        (self.name, self.args.map(f64::to_bits), self.first_group)
+        (self.name, self.args.map(f64::to_bits), self.level)
     }
 }
 
@@ -174,13 +194,14 @@ impl fmt::Debug for Scalar {
             Self::SeedLow => f.write_str("seed_low"),
             Self::SeedHigh => f.write_str("seed_high"),
             Self::MicroStep => f.write_str("micro_step"),
-            Self::Accumulated => f.write_str("accumulated"),
+            Self::Accumulated(0) => f.write_str("accumulated"),
+            Self::Accumulated(group) => write!(f, "accumulated.{group}"),
             Self::LearningRate(group) => write!(f, "learning_rate.{group}"),
             Self::OfUpdate(f_) => {
                 write!(f, "{}{:?}", f_.name, f_.args)?;
-                match f_.first_group {
+                match f_.level {
                     0 => Ok(()),
-                    group => write!(f, " of {group}"),
+                    level => write!(f, " of {level}"),
                 }
             }
         }
@@ -241,6 +262,20 @@ impl Graph {
             n.op.multiply_adds(&inputs, &n.outputs)
         });
         each.sum()
+    }
+
+    /// Which of the nodes an output or an effect needs.
+    pub fn live(&self) -> Vec<bool> {
+        let mut live = vec![false; self.nodes.len()];
+        self.outputs.iter().for_each(|v| live[v.node] = true);
+        for at in (0..self.nodes.len()).rev() {
+            live[at] |= self.is_effect(at);
+            if live[at] {
+                let inputs = self.nodes[at].inputs.iter();
+                inputs.for_each(|v| live[v.node] = true);
+            }
+        }
+        live
     }
 
     /// Whether a node has an effect of its own.

@@ -24,6 +24,28 @@ pub struct Binding {
     pub buf: Buf,
     /// Whether the kernel writes it.
     pub write: bool,
+    /// What of it is bound; all where nothing is said.
+    pub part: Option<Part>,
+}
+
+/// A part of what a [`Buf`] stands for, in words; it begins at a multiple of 256 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// First word.
+    pub offset: usize,
+    /// Number of words.
+    pub len: usize,
+}
+
+impl Binding {
+    /// All of `buf`.
+    pub fn whole(buf: Buf, write: bool) -> Self {
+        Self {
+            buf,
+            write,
+            part: None,
+        }
+    }
 }
 
 /// One kernel launch.
@@ -43,6 +65,8 @@ pub struct Dispatch {
     pub words: Vec<u32>,
     /// Workgroups along x, y, z.
     pub grid: [u32; 3],
+    /// The first size that was too large for a word, if any was: such a kernel is not launched.
+    pub oversize: Option<usize>,
 }
 
 impl Dispatch {
@@ -56,18 +80,19 @@ impl Dispatch {
             bindings: Vec::new(),
             words: Vec::new(),
             grid: [1; 3],
+            oversize: None,
         }
     }
 
     /// Bind `buf` for reading at the next binding.
     pub fn read(mut self, buf: Buf) -> Self {
-        self.bindings.push(Binding { buf, write: false });
+        self.bindings.push(Binding::whole(buf, false));
         self
     }
 
     /// Bind `buf` for writing at the next binding.
     pub fn write(mut self, buf: Buf) -> Self {
-        self.bindings.push(Binding { buf, write: true });
+        self.bindings.push(Binding::whole(buf, true));
         self
     }
 
@@ -78,8 +103,13 @@ impl Dispatch {
     }
 
     /// Append sizes to the uniform block.
-    pub fn sizes(self, sizes: impl IntoIterator<Item = usize>) -> Self {
-        self.words(sizes.into_iter().map(|s| s as u32))
+    pub fn sizes(mut self, sizes: impl IntoIterator<Item = usize>) -> Self {
+        for size in sizes {
+            let word = u32::try_from(size).ok();
+            self.oversize = self.oversize.or(word.is_none().then_some(size));
+            self.words.push(word.unwrap_or(u32::MAX));
+        }
+        self
     }
 
     /// Set an `override`.

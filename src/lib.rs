@@ -18,6 +18,7 @@ pub mod graph;
 mod host;
 #[cfg(feature = "hub")]
 pub mod hub;
+mod json;
 pub mod kernel;
 pub mod nn;
 pub mod op;

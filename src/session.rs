@@ -1,18 +1,26 @@
 //! A session: a device, the state that lives on it, and functions compiled for it.
 
+mod eval;
 mod function;
 mod held;
+mod indices;
+mod memory;
+mod pending;
+mod updates;
 mod values;
 
 use crate::array::Array;
-use crate::device::{self, Counters, Device, DeviceOptions, PlanId, Ticket};
+pub use eval::eval;
+pub use pending::Pending;
+
+use crate::device::{self, Counters, Device, DeviceOptions, PlanId};
 use crate::error::{Error, Result};
 use crate::graph::{Leaf, Node, Scalar, TensorType};
 use crate::host;
 use crate::op::Kind;
-use crate::plan::{Memory, Plan};
-use crate::state::{self, Params, State, StateKind};
-use crate::tensor::{InputRange, LayerCall, Tensor, Trace, Traced};
+use crate::plan::Plan;
+use crate::state::{self, Counts, Params, State, StateKind};
+use crate::tensor::{InputRange, LayerCall, Part, Tensor, Trace, Traced};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +49,6 @@ pub struct Session {
     written: usize,
     micro_step: u32,
     updates: u64,
-    accumulated: u32,
     apply_next: bool,
     placement: u64,
     /// How often held data were released: plans that read such were made for one count.
@@ -49,10 +56,14 @@ pub struct Session {
     rates: BTreeMap<usize, f64>,
     upload: Vec<u32>,
     memory_limit: Option<u64>,
+    /// Whether runs look at the indices that they compute.
+    check_indices: bool,
+    dropped: pending::Dropped,
     /// Learning rates that functions were compiled with last.
     first_rates: BTreeMap<usize, f64>,
-    /// Optimizers and the updates that they have made.
-    parts: Vec<(crate::tensor::Part, u64)>,
+    optimizers: Vec<updates::Counted>,
+    /// How often what optimizers keep of each parameter has been updated.
+    counts: Counts,
 }
 
 /// A function of tensors, compiled for the shapes that it was called with.
@@ -61,35 +72,34 @@ pub struct Function<'f> {
     mode: Mode,
     plans: Vec<Compiled>,
     compiled: usize,
-    /// Micro-steps whose gradients make an update.
-    micro_steps: usize,
+    /// Its optimizers.
+    parts: Vec<Part>,
 }
 
 type Body<'f> = Box<dyn Fn(&Trace, &[Tensor]) -> Vec<Tensor> + Send + 'f>;
 
 struct Compiled {
     inputs: Vec<TensorType>,
-    /// Whether it accumulates gradients only.
-    accumulates: bool,
+    /// First parameter groups of the optimizers that accumulate gradients only.
+    accumulates: Vec<usize>,
     /// Which placement of optimizer slots it was made for.
     placement: u64,
+    /// Which modes of layers it was made for.
+    modes: u64,
     /// The session's count of released data, where it reads held data.
     released: Option<u64>,
     id: PlanId,
     plan: Arc<Plan>,
     ranges: Vec<InputRange>,
     column_ranges: Vec<InputRange>,
+    checks: Arc<[indices::Check]>,
+    /// How many of the plan's outputs are the function's own.
+    results: usize,
     layers: Vec<LayerCall>,
     multiply_adds: u64,
-    updates: bool,
-    parts: Vec<crate::tensor::Part>,
-}
-
-/// The results of a run that has been submitted.
-#[must_use = "read it with Session::read, or drop it with Session::discard"]
-pub struct Pending {
-    ticket: Ticket,
-    types: Vec<TensorType>,
+    parts: Vec<Part>,
+    /// What it updates, by level: places among what the session counts.
+    levels: Vec<Vec<usize>>,
 }
 
 impl Session {
@@ -107,9 +117,9 @@ impl Session {
     /// As [`Session::new`].
     pub fn with_options(params: &Params, options: &DeviceOptions) -> Result<Self> {
         let (device, banner) = device::choose(options)?;
-        let mut session = Self::on(device, params)?;
+        let mut session = Self::open(device, params, options.memory_limit)?;
         session.banner = banner;
-        session.memory_limit = options.memory_limit.or(session.memory_limit);
+        session.check_indices = options.check_indices.unwrap_or(true);
         Ok(session)
     }
 
@@ -118,6 +128,10 @@ impl Session {
     /// # Errors
     /// As [`Session::new`].
     pub fn on(device: Box<dyn Device>, params: &Params) -> Result<Self> {
+        Self::open(device, params, None)
+    }
+
+    fn open(device: Box<dyn Device>, params: &Params, limit: Option<u64>) -> Result<Self> {
         let mut device = device;
         if let Some(key) = device.pipeline_cache_key() {
             device.set_pipeline_cache(host::read_pipelines(&key));
@@ -125,7 +139,8 @@ impl Session {
         let banner = format!("device: {}", device.name());
         // Where the device computes in the machine's own memory, leave some of it to the rest.
         let own = !device.caps().kernels || device.caps().software;
-        let memory_limit = host::memory().filter(|_| own).map(|bytes| bytes / 4 * 3);
+        let most = || host::memory().filter(|_| own).map(|bytes| bytes / 4 * 3);
+        let memory_limit = limit.or_else(most);
         let mut session = Self {
             device,
             params: params.root(),
@@ -133,15 +148,17 @@ impl Session {
             written: 0,
             micro_step: 0,
             updates: 0,
-            accumulated: 0,
             apply_next: false,
             placement: 0,
             released: 0,
             rates: BTreeMap::new(),
             upload: Vec::new(),
             memory_limit,
+            check_indices: true,
+            dropped: pending::Dropped::default(),
             first_rates: BTreeMap::new(),
-            parts: Vec::new(),
+            optimizers: Vec::new(),
+            counts: Counts::default(),
         };
         session.sync()?;
         Ok(session)
@@ -162,31 +179,6 @@ impl Session {
         &self.params
     }
 
-    /// Put states that are new on the device.
-    fn sync(&mut self) -> Result<()> {
-        state::check(&self.params)?;
-        for (index, segment) in self.params.segments().iter().enumerate() {
-            self.device.segment(index, segment)?;
-        }
-        let states = self.params.all();
-        for s in states.get(self.written..).unwrap_or_default() {
-            let source = s.starts_as.as_ref();
-            let source = source.and_then(|path| states.iter().find(|s| s.path == *path));
-            let copy = match source {
-                Some(source) => pollster::block_on(self.device.read_states(&[source.range]))?,
-                None => Vec::new(),
-            };
-            let words = copy.first().map_or(s.init.words(), Vec::as_slice);
-            // Data are written where they are held.
-            if s.range.len > 0 && s.kind != StateKind::Data {
-                self.device.write_state(s.range, words)?;
-            }
-        }
-        self.written = states.len();
-        self.params.hold(self.written);
-        Ok(())
-    }
-
     /// Compile `body` for arguments of the types `inputs`. It is traced now, and again when a run brings other shapes.
     ///
     /// # Errors
@@ -202,9 +194,9 @@ impl Session {
             mode,
             plans: Vec::new(),
             compiled: 0,
-            micro_steps: 1,
+            parts: Vec::new(),
         };
-        self.plan_for(&mut function, inputs, false)?;
+        self.plan_for(&mut function, inputs, &[])?;
         Ok(function)
     }
 
@@ -213,22 +205,25 @@ impl Session {
         &mut self,
         f: &mut Function,
         inputs: &[TensorType],
-        accumulates: bool,
+        accumulates: &[usize],
     ) -> Result<()> {
         if self.params.misplaced() {
             self.lift_slots()?;
         }
-        let (placement, released) = (self.placement, self.released);
-        let device = &mut self.device;
+        let modes = self.params.modes();
+        let fits = |p: &Compiled| p.inputs == inputs && p.accumulates == accumulates;
+        let mut gone: Vec<PlanId> = Vec::new();
         f.plans.retain(|p| {
-            let stays = (p.placement == placement || f.mode == Mode::Eval)
-                && p.released.is_none_or(|n| n == released);
+            let stays = (p.placement == self.placement || f.mode == Mode::Eval)
+                && (p.modes == modes || f.mode != Mode::Train)
+                && p.released.is_none_or(|n| n == self.released)
+                && (!fits(p) || self.are_level(&p.levels));
             if !stays {
-                device.unload(p.id);
+                gone.push(p.id);
             }
             stays
         });
-        let fits = |p: &Compiled| p.inputs == inputs && p.accumulates == accumulates;
+        gone.into_iter().for_each(|id| self.device.unload(id));
         if let Some(at) = f.plans.iter().position(fits) {
             f.plans[at..].rotate_left(1); // the last one is the one in use
             return Ok(());
@@ -242,15 +237,18 @@ impl Session {
             traced = self.trace(f, inputs, accumulates)?;
         }
         self.take_optimizers(&traced, f.compiled == 0)?;
-        f.micro_steps = traced.micro_steps;
+        f.parts = traced.parts.clone();
         let compiled = self.load_plan(traced, inputs, accumulates)?;
         f.plans.push(compiled);
         f.compiled += 1;
         Ok(())
     }
 
-    fn trace(&self, f: &Function, inputs: &[TensorType], accumulates: bool) -> Result<Traced> {
+    fn trace(&self, f: &Function, inputs: &[TensorType], accumulates: &[usize]) -> Result<Traced> {
         let trace = Trace::new(&self.params, f.mode == Mode::Train);
+        if f.mode == Mode::Train {
+            trace.set_counts(self.counts.clone());
+        }
         if f.mode == Mode::EvalAverage {
             let average = |s: &State| s.path.starts_with(&format!("{}/", state::AVERAGE));
             if !self.params.all().iter().any(average) {
@@ -261,9 +259,7 @@ impl Session {
             }
             trace.use_averages();
         }
-        if accumulates {
-            trace.accumulate_only();
-        }
+        trace.accumulate_only(accumulates);
         let arguments: Vec<Tensor> = inputs.iter().map(|ty| trace.input(ty.clone())).collect();
         self.params.seal(f.compiled > 0);
         let outputs = (f.trace)(&trace, &arguments);
@@ -287,18 +283,24 @@ impl Session {
 
     fn load_plan(
         &mut self,
-        traced: Traced,
+        mut traced: Traced,
         inputs: &[TensorType],
-        accumulates: bool,
+        accumulates: &[usize],
     ) -> Result<Compiled> {
+        let results = traced.graph.outputs.len();
+        let found = indices::find(&mut traced, self.check_indices)?;
         let segments = self.params.segments();
         let reads_data = |n: &Node| match n.op.kind() {
             Kind::Leaf(Leaf::State(r)) => segments[r.segment].kind == StateKind::Data,
             _ => false,
         };
         let reads_data = traced.graph.nodes.iter().any(reads_data);
+        let levels = self.levels(&traced);
         let plan = Arc::new(Plan::compile(traced.graph, self.device.caps())?);
-        let memory = plan.memory(&self.params.segments(), self.device.caps());
+        let memory = self.with_host(
+            plan.memory(&self.params.segments(), self.device.caps()),
+            plan.upload_words,
+        );
         if self
             .memory_limit
             .is_some_and(|limit| memory.total() > limit)
@@ -309,28 +311,29 @@ impl Session {
             )));
         }
         self.sync()?;
+        let words = plan.upload_words.max(self.upload.len());
+        self.upload.resize(words, 0);
         let pipelines = self.counters().pipelines;
         let id = self.device.load(plan.clone())?;
         if self.counters().pipelines > pipelines {
             self.keep_pipelines();
         }
-        let updates = plan
-            .scalars
-            .iter()
-            .any(|(s, _)| matches!(s, Scalar::LearningRate(_)));
         Ok(Compiled {
             inputs: inputs.to_vec(),
-            accumulates,
+            accumulates: accumulates.to_vec(),
             placement: self.placement,
+            modes: self.params.modes(),
             released: reads_data.then_some(self.released),
             id,
             plan,
-            ranges: traced.ranges,
-            column_ranges: traced.column_ranges,
+            ranges: found.inputs,
+            column_ranges: found.columns,
+            checks: found.checks.into(),
+            results,
             layers: traced.layers,
             multiply_adds: traced.multiply_adds,
-            updates,
             parts: traced.parts,
+            levels,
         })
     }
 
@@ -377,8 +380,9 @@ impl Session {
     fn start(&mut self, f: &mut Function, inputs: &[&Array]) -> Result<Pending> {
         let types: Vec<TensorType> = inputs.iter().map(|a| TensorType::of(a)).collect();
         f.check(&types)?;
-        let whole = self.accumulated as usize + 1 >= f.micro_steps || self.apply_next;
-        self.plan_for(f, &types, f.mode == Mode::Train && !whole)?;
+        self.settle_many()?;
+        let accumulates = self.accumulating(f);
+        self.plan_for(f, &types, &accumulates)?;
         let Some(compiled) = f.plans.last() else {
             return Err(Error::argument("the function has no plan"));
         };
@@ -387,71 +391,36 @@ impl Session {
             .iter()
             .try_for_each(|r| function::check_range(r, inputs))?;
         let plan = &compiled.plan;
-        self.upload
-            .resize(plan.upload_words.max(self.upload.len()), 0);
         for (array, (_, region)) in inputs.iter().zip(&plan.inputs) {
             self.upload[region.offset..region.offset + array.numel()]
                 .copy_from_slice(array.words());
         }
         for (scalar, region) in &plan.scalars {
-            self.upload[region.offset] = self.scalar(*scalar);
+            self.upload[region.offset] = self.scalar(*scalar, &compiled.levels);
         }
         let ticket = self
             .device
             .submit(compiled.id, &self.upload[..plan.upload_words])?;
+        let own = plan.outputs[..compiled.results].iter();
+        let results = own.map(|o| o.0.clone()).collect();
+        let checks = compiled.checks.clone();
         if f.mode == Mode::Train {
-            self.micro_step = self.micro_step.wrapping_add(1);
-            if compiled.updates {
-                self.updates += 1;
-                let made = self.parts.iter_mut();
-                let of = |first| compiled.parts.iter().any(|p| p.groups.0 == first);
-                made.for_each(|(part, n)| *n += u64::from(of(part.groups.0)));
-            }
-            if f.micro_steps > 1 {
-                self.accumulated = if whole { 0 } else { self.accumulated + 1 };
-            }
-            self.apply_next = false;
+            self.count_run(&compiled.parts, &accumulates, &compiled.levels);
         }
-        Ok(Pending {
-            ticket,
-            types: plan.outputs.iter().map(|o| o.0.clone()).collect(),
-        })
-    }
-
-    /// Wait for the results of a run.
-    ///
-    /// # Errors
-    /// The device's failures.
-    pub fn read(&mut self, pending: Pending) -> Result<Vec<Array>> {
-        pollster::block_on(self.read_async(pending))
-    }
-
-    /// [`Session::read`] without blocking.
-    ///
-    /// # Errors
-    /// As [`Session::read`].
-    pub async fn read_async(&mut self, pending: Pending) -> Result<Vec<Array>> {
-        let words = self.device.read(pending.ticket).await?;
-        let array = |(w, ty): (Vec<u32>, TensorType)| Array::from_words(ty.shape, ty.dtype, w);
-        Ok(words.into_iter().zip(pending.types).map(array).collect())
-    }
-
-    /// Drop the results of a run.
-    pub fn discard(&mut self, pending: Pending) {
-        self.device.discard(pending.ticket);
+        Ok(self.pending(ticket, results, &checks))
     }
 
     /// The bits of a scalar for the next run.
-    fn scalar(&self, scalar: Scalar) -> u32 {
+    fn scalar(&self, scalar: Scalar, levels: &[Vec<usize>]) -> u32 {
         let seed = self.params.seed();
         match scalar {
             Scalar::SeedLow => seed as u32,
             Scalar::SeedHigh => (seed >> 32) as u32,
             Scalar::MicroStep => self.micro_step,
-            Scalar::Accumulated => (self.accumulated as f32).to_bits(),
+            Scalar::Accumulated(group) => (self.accumulated_of(group) as f32).to_bits(),
             Scalar::LearningRate(group) => (self.learning_rate_of(group) as f32).to_bits(),
             Scalar::OfUpdate(f) => {
-                let number = self.updates_of(f.first_group) + 1;
+                let number = self.number_of(levels.get(f.level)) + 1;
                 ((f.value)(number, f.args) as f32).to_bits()
             }
         }
@@ -467,52 +436,14 @@ impl Session {
         self.memory_limit
     }
 
-    /// The memory that the device holds.
-    pub fn memory(&self) -> Memory {
-        self.device.memory()
-    }
-
-    /// The memory that `f` needs for the shapes of its last run, predicted from its plan.
-    pub fn predicted_memory(&self, f: &Function) -> Memory {
-        f.plan().map_or_else(Memory::default, |p| {
-            p.memory(&self.params.segments(), self.device.caps())
-        })
+    /// Whether functions that are compiled from here on look at the indices that they compute: see
+    /// [`DeviceOptions::check_indices`].
+    pub fn check_indices(&mut self, check: bool) {
+        self.check_indices = check;
     }
 
     /// Forget the plans of a function.
     pub fn forget(&mut self, f: Function) {
         f.plans.iter().for_each(|p| self.device.unload(p.id));
-    }
-}
-
-/// Run an expression once and return its values: for looking at one layer, gradients too.
-///
-/// ```
-/// # fn main() -> wgrad::Result<()> {
-/// let y = wgrad::eval(|g| {
-///     let x = g.constant(wgrad::Array::vector(vec![1.0f32, 2.0, 3.0]));
-///     vec![x.square().sum(&[], false)]
-/// })?;
-/// assert_eq!(y[0].item(), 14.0);
-/// # Ok(()) }
-/// ```
-///
-/// # Errors
-/// As [`Session::compile`] and [`Session::run`].
-pub fn eval(f: impl Fn(&Trace) -> Vec<Tensor> + Send) -> Result<Vec<Array>> {
-    let mut session = Session::new(&Params::new(0))?;
-    session.eval(f)
-}
-
-impl Session {
-    /// Run an expression once, over the parameters of this session, without changing them.
-    ///
-    /// # Errors
-    /// As [`Session::compile`] and [`Session::run`].
-    pub fn eval(&mut self, f: impl Fn(&Trace) -> Vec<Tensor> + Send) -> Result<Vec<Array>> {
-        let mut function = self.compile(Mode::Eval, &[], move |g, _| f(g))?;
-        let results = self.run(&mut function, &[] as &[Array]);
-        self.forget(function);
-        results
     }
 }

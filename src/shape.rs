@@ -8,9 +8,19 @@ use std::ops::Deref;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Number of elements.
+    /// The most elements that a tensor may have, seen through views or not: more than any memory holds, and so few that no
+    /// arithmetic on sizes wraps.
+    pub const MOST: usize = 1 << 48;
+
+    /// Number of elements; the largest `usize` where there are more.
     pub fn numel(&self) -> usize {
-        self.0.iter().product()
+        self.0.iter().fold(1, |n, &d| n.saturating_mul(d))
+    }
+
+    /// Whether a tensor may have this shape: at most [`Shape::MOST`] elements, empty dimensions counted as 1.
+    pub fn is_countable(&self) -> bool {
+        let sizes = self.0.iter().map(|&d| d.max(1));
+        sizes.fold(1usize, usize::saturating_mul) <= Self::MOST
     }
 
     /// Number of dimensions.
@@ -238,6 +248,20 @@ impl Layout {
             }
         }
         out
+    }
+
+    /// The lowest and the highest position of an element; none where there are no elements.
+    pub fn span(&self) -> Option<(usize, usize)> {
+        if self.shape.contains(&0) {
+            return None;
+        }
+        let (mut low, mut high) = (self.offset as isize, self.offset as isize);
+        for (&n, &s) in self.shape.iter().zip(&self.strides) {
+            let reach = (n as isize - 1) * s;
+            low += reach.min(0);
+            high += reach.max(0);
+        }
+        Some((low as usize, high as usize))
     }
 
     /// Position of the element at the row-major index `i` of the view.

@@ -1,35 +1,46 @@
 //! State: what outlives a run. Parameters, running statistics, optimizer slots, by path.
 //!
-//! Each kind lies in flat segments below the binding limit, every state at a multiple of 256 bytes, so that an update
-//! of all parameters is one pass over a segment.
+//! Each kind lies in flat segments, every state at a multiple of 256 bytes, so that an update of all parameters is one pass
+//! over a segment. A state that is larger than a segment has one of its own.
 
+mod counts;
+mod create;
 mod freezing;
 mod held;
+mod initial;
+mod modes;
 mod slots;
 mod tree;
 
+pub use counts::Level;
+pub(crate) use counts::{Count, Counts};
 pub use held::Held;
+pub use initial::Initial;
 pub(crate) use slots::{SlotInit, span};
 
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result, Site};
 use crate::glob;
-use crate::graph::StateRange;
+use crate::graph::{StateRange, TensorType};
 use crate::shape::Shape;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Elements that a state's offset is a multiple of: 256 bytes.
 pub const ALIGN: usize = 64;
 
-/// Most elements of a segment: WebGPU's default binding limit of 128 MiB.
+/// Most elements of a segment of several states: WebGPU's default binding limit of 128 MiB.
 pub const SEGMENT: usize = (128 << 20) / DType::SIZE;
 
 /// The slot that holds the moving average of the weights.
 pub(crate) const AVERAGE: &str = "ema";
 
-const TOO_LARGE: &str = "is larger than the 128 MiB that one binding may cover";
+/// The slot in which gradients are accumulated.
+pub(crate) const GRADIENT: &str = "grad";
+
+/// What an optimizer keeps of how many items the losses of its micro-steps are means over.
+pub(crate) const COUNTED: &str = "counted";
 
 /// What a state is for. Kinds lie in segments of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,8 +69,8 @@ pub struct State {
     /// Where it lies.
     pub range: StateRange,
     /// Its first value.
-    pub init: Arc<Array>,
-    /// The state whose value it starts with, in place of `init`.
+    pub init: Initial,
+    /// The state whose value it starts with, in place of `init` where that is not carried over.
     pub starts_as: Option<Arc<str>>,
     /// For parameters and buffers: whether training changes it.
     pub trainable: bool,
@@ -100,6 +111,10 @@ struct Store {
     carried: HashMap<Arc<str>, Arc<Array>>,
     /// Whether the slots no longer lie as the trainable parameters do.
     misplaced: bool,
+    /// Paths of layers that are in evaluation mode also where a function trains.
+    evaluates: BTreeSet<String>,
+    /// How often the mode of a layer was changed.
+    modes: u64,
     /// How many of the states a session holds.
     held: usize,
     /// How many arrays of data a session was asked to hold.
@@ -128,6 +143,16 @@ pub trait Initializer {
     /// # Errors
     /// What such a parameter cannot have, in words.
     fn values(&self, rng: &mut crate::rng::Rng, shape: &Shape) -> Result<Vec<f32>, String>;
+
+    /// The same to be kept, with which a session draws the values of a parameter of `shape` when it takes them; none, the
+    /// default, where the values are drawn at once and kept.
+    ///
+    /// # Errors
+    /// As [`Initializer::values`].
+    fn again(&self, shape: &Shape) -> Result<Option<Arc<dyn Initializer + Send + Sync>>, String> {
+        let _ = shape;
+        Ok(None)
+    }
 }
 
 impl<F: Fn(&mut crate::rng::Rng, &Shape) -> Vec<f32>> Initializer for F {
@@ -181,61 +206,6 @@ impl Params {
         &self.prefix
     }
 
-    /// Create the parameter `name` of this layer, with what `init` draws from a generator of its own: a closure that is
-    /// given the generator and the number of elements, or a function of [`nn::init`](crate::nn::init). For
-    /// [`Init`](crate::nn::init::Init) there is [`Params::parameter_with`].
-    #[track_caller]
-    pub fn parameter(
-        &self,
-        name: &str,
-        shape: impl Into<Shape>,
-        init: impl FnOnce(&mut crate::rng::Rng, usize) -> Vec<f32>,
-    ) -> Param {
-        let (path, shape) = (join(&self.prefix, name), shape.into());
-        let numel = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-        if numel.is_none_or(|n| n > SEGMENT) {
-            self.refuse(&path, &format!("{shape} {TOO_LARGE}"), Site::here());
-            return self.create(path, StateKind::Parameter, Array::zeros([0]), Site::here());
-        }
-        let mut rng = crate::rng::Rng::new(self.seed, &path);
-        let mut values = init(&mut rng, shape.numel());
-        if values.len() != shape.numel() {
-            let message = format!("{shape}: {} values were drawn", values.len());
-            self.refuse(&path, &message, Site::here());
-            values.resize(shape.numel(), 0.0);
-        }
-        let value = Array::of(shape, values);
-        self.create(path, StateKind::Parameter, value, Site::here())
-    }
-
-    /// Create the parameter `name` of this layer, with what `init` draws for its shape: `nn.Parameter(torch.empty(shape))`
-    /// and a function of `torch.nn.init`.
-    ///
-    /// ```
-    /// use wgrad::{Params, nn::init::Init};
-    /// let params = Params::new(42);
-    /// let w = params.parameter_with("w", [3, 4], Init::normal(0.0, 0.02));
-    /// assert_eq!(w.shape[..], [3, 4]);
-    /// ```
-    ///
-    /// What cannot be drawn for such a shape is an error that [`Session::new`](crate::Session::new) returns.
-    #[track_caller]
-    pub fn parameter_with(
-        &self,
-        name: &str,
-        shape: impl Into<Shape>,
-        init: impl Initializer,
-    ) -> Param {
-        let (site, shape) = (Site::here(), shape.into());
-        let drawn = |rng: &mut crate::rng::Rng, n: usize| {
-            init.values(rng, &shape).unwrap_or_else(|why| {
-                self.refuse(&join(&self.prefix, name), &format!("{shape}: {why}"), site);
-                vec![0.0; n]
-            })
-        };
-        self.parameter(name, shape.clone(), drawn)
-    }
-
     /// Draw new first values for the parameters below this handle's path that `pattern` stands for, as
     /// [`crate::glob::matches`] reads it, and return how many they are. For models that are built and not in a session yet.
     ///
@@ -283,12 +253,8 @@ impl Params {
             if i < held {
                 return Err(wrong("a session holds it already: change it there".into()));
             }
-            let mut rng = crate::rng::Rng::new(self.seed, &state.path);
-            let values = with.values(&mut rng, &state.shape).map_err(wrong)?;
-            if values.len() != state.shape.numel() {
-                return Err(wrong(format!("{} values were drawn", values.len())));
-            }
-            state.init = Arc::new(Array::of(state.shape.clone(), values));
+            let (path, shape) = (state.path.clone(), state.shape.clone());
+            state.init = self.initial(&path, &shape, &with).map_err(wrong)?;
         }
         Ok(found.len())
     }
@@ -297,52 +263,18 @@ impl Params {
     pub(crate) fn hold(&self, states: usize) {
         let mut store = self.lock();
         store.held = store.held.max(states);
+        store.states.iter_mut().for_each(|s| s.init.taken());
     }
 
-    /// Create the buffer `name` of this layer: state that is saved with the model and that no optimizer changes.
-    #[track_caller]
-    pub fn buffer(&self, name: &str, value: Array) -> Param {
-        self.create(
-            join(&self.prefix, name),
-            StateKind::Buffer,
-            value,
-            Site::here(),
-        )
-    }
-
-    fn create(&self, path: String, kind: StateKind, value: Array, site: Site) -> Param {
-        let mut store = self.lock();
-        store.place(&self.prefix);
-        let shape = value.shape().clone();
-        let fault = if store.sealed {
-            Some(
-                "a function that is traced again must not create parameters: build layers outside of it",
-            )
-        } else if store.by_path.contains_key(path.as_str()) {
-            Some("there is one of that name already")
-        } else if shape.numel() > SEGMENT {
-            Some(TOO_LARGE)
-        } else {
-            None
-        };
-        if let Some(fault) = fault {
-            store.error.get_or_insert(Error::Argument(format!(
-                "parameter {path} {shape}: {fault}, at {site}"
-            )));
-        }
-        let range = store.allocate(kind, "", shape.numel());
-        let path: Arc<str> = path.into();
-        store.insert(State {
-            path: path.clone(),
-            shape: shape.clone(),
-            dtype: value.dtype(),
-            kind,
-            range,
-            init: Arc::new(value),
-            starts_as: None,
-            trainable: matches!(kind, StateKind::Parameter | StateKind::Buffer),
-        });
-        Param { path, shape }
+    /// Bytes of first values and of slots that wait for their parameters, which the host keeps.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        let store = self.lock();
+        let waiting = store
+            .carried
+            .values()
+            .map(|a| (a.numel() * DType::SIZE) as u64);
+        let states = store.states.iter().map(|s| s.init.kept_bytes());
+        states.chain(waiting).sum()
     }
 
     /// Every state, in the order of creation.
@@ -455,7 +387,7 @@ impl crate::tensor::Trace {
         let average = self.params().get(&average).filter(|_| self.averages());
         self.state(
             average.map_or(state.range, |s| s.range),
-            crate::graph::TensorType::new(state.shape, state.dtype),
+            TensorType::new(state.shape, state.dtype),
         )
     }
 }

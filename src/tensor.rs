@@ -2,7 +2,7 @@
 
 mod trace;
 
-pub use trace::{InputRange, LayerCall, Part, Trace, Traced};
+pub use trace::{Indices, InputRange, LayerCall, Limit, Part, Trace, Traced};
 
 use crate::dtype::DType;
 use crate::error::Site;

@@ -3,21 +3,24 @@
 mod pickle;
 mod shards;
 mod torch;
+mod write;
 mod zip;
+
+pub use write::write;
+pub(crate) use write::{COUNTERS, write_each};
 
 #[cfg(feature = "hub")]
 pub(crate) use shards::files as shard_files;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use crate::array::Array;
-use crate::atomic::replace;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -29,7 +32,8 @@ compile_error!("arrays are written as they lie in memory: little-endian targets 
 const PREFIX: u64 = 8;
 /// Longest header that is read, as in the reference implementation.
 const MAX_HEADER: u64 = 100_000_000;
-const METADATA: &str = "__metadata__";
+/// Most dimensions of a tensor, as in PyTorch.
+const MAX_RANK: usize = 64;
 
 /// Weights that are open for reading, a `.safetensors` file or what PyTorch's `torch.save` wrote of a state_dict (`.pt`,
 /// `.pth`): the header is in memory, tensors are read one by one.
@@ -73,7 +77,7 @@ struct Place {
 type Named = Vec<(String, Place)>;
 
 /// Bytes of an element.
-fn size_of(dtype: Dtype) -> usize {
+fn width_of(dtype: Dtype) -> usize {
     dtype.bitsize().div_ceil(8)
 }
 
@@ -83,7 +87,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be read, [`Error::File`] with the byte offset where it is no file of weights, a
-    /// truncated one, or one that asks for code to be run; for an index that names files or tensors that are not there,
+    /// truncated one, one whose tensors take far more than the file (`expand`), or one that asks for code to be run; for an index that names files or tensors that are not there,
     /// and for a folder without weights.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
@@ -158,6 +162,43 @@ impl Reader {
         Some((place.shape.numel() * place.dtype.bitsize()).div_ceil(8) as u64)
     }
 
+    /// The dtype that [`Reader::read`] gives a tensor.
+    ///
+    /// # Errors
+    /// As [`Reader::read`], without a look at the values.
+    pub fn array_dtype(&self, name: &str) -> Result<DType> {
+        let info = self.find(name)?;
+        match info.dtype {
+            Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64 => Ok(DType::F32),
+            Dtype::I32 | Dtype::I64 => Ok(DType::I32),
+            Dtype::U32 | Dtype::U8 => Ok(DType::U32),
+            Dtype::BOOL => Ok(DType::Bool),
+            other => {
+                let message = format!("{name}: tensors of dtype {other} are not supported");
+                Err(self.refuse(info, message))
+            }
+        }
+    }
+
+    /// Find out that a tensor can be read, without keeping it.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn verify(&self, name: &str) -> Result<()> {
+        let info = self.find(name)?;
+        self.array_dtype(name)?;
+        if info.dtype == Dtype::I64 || info.strides.is_some() {
+            return self.read(name).map(drop);
+        }
+        let bytes = (info.shape.numel() * width_of(info.dtype)) as u64;
+        let path = &self.part(info).path;
+        let read = std::io::copy(&mut self.source(info)?.take(bytes), &mut std::io::sink());
+        match read.map_err(|e| Error::io(path, e))? {
+            n if n == bytes => Ok(()),
+            _ => Err(Error::io(path, std::io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
     /// One tensor: F32, F16, BF16 and F64 as f32 (rounded to nearest), I32 and I64 as i32, U32 and U8 as u32, BOOL as
     /// bool.
     ///
@@ -166,11 +207,8 @@ impl Reader {
     /// outside of i32; [`Error::Io`] where it cannot be read.
     pub fn read(&self, name: &str) -> Result<Array> {
         let info = self.find(name)?;
-        let shape = info.shape.clone();
+        let (shape, dtype) = (info.shape.clone(), self.array_dtype(name)?);
         Ok(match info.dtype {
-            Dtype::F32 => Array::from_words(shape, DType::F32, self.words(info)?),
-            Dtype::I32 => Array::from_words(shape, DType::I32, self.words(info)?),
-            Dtype::U32 => Array::from_words(shape, DType::U32, self.words(info)?),
             Dtype::F16 => Array::of(
                 shape,
                 self.convert(info, |b| Ok(f16::from_le_bytes(b).to_f32()))?,
@@ -190,15 +228,10 @@ impl Reader {
             Dtype::U8 => Array::of(shape, self.convert(info, |[b]| Ok(u32::from(b)))?),
             Dtype::BOOL => Array::from_words(
                 shape,
-                DType::Bool,
+                dtype,
                 self.convert(info, |[b]| Ok(u32::from(b != 0)))?,
             ),
-            other => {
-                return Err(self.refuse(
-                    info,
-                    format!("{name}: tensors of dtype {other} are not supported"),
-                ));
-            }
+            _ => Array::from_words(shape, dtype, self.words(info)?),
         })
     }
 
@@ -261,7 +294,7 @@ impl Reader {
         let Some(strides) = &place.strides else {
             return Ok(Box::new(BufReader::with_capacity(1 << 16, file)));
         };
-        let (width, shape) = (size_of(place.dtype), &place.shape);
+        let (width, shape) = (width_of(place.dtype), &place.shape);
         let numel = shape.numel();
         let mut ordered = Vec::with_capacity(numel * width);
         if numel > 0 {
@@ -347,6 +380,15 @@ fn safetensors(path: &Path, file: &mut File) -> Result<(BTreeMap<String, String>
         return Err(Error::file(path, end.min(length), message));
     }
     let mut tensors: Vec<_> = info.tensors().into_iter().collect();
+    for (name, t) in &tensors {
+        // sizes beside a 0 are bounded by nothing else
+        let mut sizes = t.shape.iter().filter(|n| **n > 0);
+        let counted = sizes.try_fold(1usize, |all, n| all.checked_mul(*n));
+        if t.shape.len() > MAX_RANK || counted.is_none_or(|n| n > isize::MAX as usize) {
+            let message = format!("{name}: a shape that is too large");
+            return Err(Error::file(path, PREFIX, message));
+        }
+    }
     tensors.sort_by_key(|(name, t)| (t.data_offsets, name.clone()));
     let place = |t: &TensorInfo| Place {
         part: 0,
@@ -395,95 +437,6 @@ pub(crate) fn check_strict<'a>(
         unexpected,
         mismatched,
     })
-}
-
-/// Writes tensors and metadata to a `.safetensors` file, atomically: until it is complete and on the disk, `path` is
-/// what it was. The tensors lie in the order in which they come, except that counters of batch norm
-/// (`num_batches_tracked`), which are I64 as PyTorch's, come first and those of dtype bool, one byte an element, last. Equal
-/// content gives equal bytes. A link at `path` is replaced, not followed.
-///
-/// # Errors
-/// [`Error::Argument`] where a name comes twice or is `__metadata__`; [`Error::Io`] where the file cannot be written:
-/// what lay at `path` is then whole.
-pub fn write(
-    path: impl AsRef<Path>,
-    tensors: &[(String, Array)],
-    metadata: &BTreeMap<String, String>,
-) -> Result<()> {
-    let path = path.as_ref();
-    let (wide, rest): (Vec<_>, Vec<_>) = tensors.iter().partition(|(name, a)| is_wide(name, a));
-    let (bools, words): (Vec<_>, Vec<_>) = rest
-        .into_iter()
-        .partition(|(_, a)| a.dtype() == DType::Bool);
-    let ordered = || wide.iter().chain(&words).chain(&bools);
-    let header = header(ordered().map(|(name, array)| (name, array)), metadata)?;
-    replace(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(&header)?;
-        for (name, array) in ordered() {
-            match array.dtype() {
-                _ if is_wide(name, array) => {
-                    let wide = |&w: &u32| i64::from(w as i32).to_le_bytes();
-                    let words = array.words();
-                    words.iter().try_for_each(|w| file.write_all(&wide(w)))?;
-                }
-                DType::Bool => array
-                    .words()
-                    .iter()
-                    .try_for_each(|&w| file.write_all(&[u8::from(w != 0)]))?,
-                _ => file.write_all(bytemuck::cast_slice(array.words()))?,
-            }
-        }
-        Ok(())
-    })
-}
-
-/// The counters that PyTorch's normalisation layers keep.
-pub(crate) const COUNTERS: &str = "num_batches_tracked";
-
-/// Whether a tensor is written as I64.
-fn is_wide(name: &str, array: &Array) -> bool {
-    array.dtype() == DType::I32 && name.rsplit('.').next() == Some(COUNTERS)
-}
-
-/// The JSON header, padded with spaces so that the data begin at a multiple of 8.
-fn header<'a>(
-    tensors: impl Iterator<Item = (&'a String, &'a Array)>,
-    metadata: &BTreeMap<String, String>,
-) -> Result<Vec<u8>> {
-    let json = |e: serde_json::Error| Error::argument(format!("a safetensors header: {e}"));
-    let mut entries = BTreeMap::new();
-    if !metadata.is_empty() {
-        entries.insert(METADATA, serde_json::to_value(metadata).map_err(json)?);
-    }
-    let mut start = 0;
-    for (name, array) in tensors {
-        let (dtype, size) = match array.dtype() {
-            DType::I32 if is_wide(name, array) => (Dtype::I64, 8),
-            DType::F32 => (Dtype::F32, 4),
-            DType::I32 => (Dtype::I32, 4),
-            DType::U32 => (Dtype::U32, 4),
-            DType::Bool => (Dtype::BOOL, 1),
-        };
-        let end = start + array.numel() * size;
-        let info = TensorInfo {
-            dtype,
-            shape: array.shape().to_vec(),
-            data_offsets: (start, end),
-        };
-        let double = entries
-            .insert(name, serde_json::to_value(info).map_err(json)?)
-            .is_some();
-        if double || name == METADATA {
-            return Err(Error::argument(format!(
-                "a tensor cannot be stored as {name}: the name is taken"
-            )));
-        }
-        start = end;
-    }
-    let mut header = serde_json::to_vec(&entries).map_err(json)?;
-    header.resize(header.len().next_multiple_of(PREFIX as usize), b' ');
-    Ok(header)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod common;
 #[path = "conformance/harness/mod.rs"]
 mod harness;
 
-use common::{Pass, cpu, gpu, gpu_default_limits, lockstep, say};
+use common::{Pass, cpu, gpu, gpu_default_limits, lockstep, poisoned, say};
 use harness::{Folder, Report};
 use std::path::Path;
 
@@ -27,10 +27,15 @@ fn conformance() {
     };
     let folder = folder.unwrap();
     let passes: Vec<Pass> = match std::env::var("WGRAD_DEVICE").as_deref() {
-        Ok("cpu") => vec![cpu()],
-        Ok("gpu") => vec![gpu(), gpu_default_limits()],
+        Ok("cpu") => vec![cpu(), poisoned(cpu())],
+        Ok("gpu") => vec![poisoned(gpu()), gpu_default_limits()],
         Ok("lockstep") => vec![lockstep()],
-        Ok("") | Err(_) => vec![cpu(), gpu(), gpu_default_limits()],
+        Ok("") | Err(_) => vec![
+            cpu(),
+            poisoned(cpu()),
+            poisoned(gpu()),
+            gpu_default_limits(),
+        ],
         Ok(other) => panic!("WGRAD_DEVICE={other}: cpu, gpu or lockstep"),
     };
     let reports: Vec<Report> = std::thread::scope(|scope| {

@@ -18,3 +18,7 @@ struct Params {
 fn place(rows: vec4<u32>, n: u32, h: u32, row: u32) -> u32 {
     return rows.x + n * rows.y + h * rows.z + row * rows.w;
 }
+
+// From the distance to the largest score, which was computed elsewhere: rounded there in another way, a large score would be
+// above it by a unit in its last place, and so many times too large. NaN stays.
+fn weight_of(distance: f32) -> f32 { return exp(select(distance, 0.0, distance > 0.0)); }

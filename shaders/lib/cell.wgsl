@@ -7,7 +7,7 @@ struct Step {
     kept: array<F, 5>,
 }
 
-fn sigmoid(x: F) -> F { return F(1.0) / (F(1.0) + exp(-x)); }
+fn sigmoid(x: F) -> F { return F(1.0) / (F(1.0) + exp_(-x)); }
 
 // x: what comes from the input, by gates; z: from the state; h, c: the states before.
 fn cell_step(x: array<F, 4>, z: array<F, 4>, h: F, c: F) -> Step {

@@ -58,3 +58,14 @@ fn windows(d: Dim, i: u32) -> vec2<u32> {
     }
     return vec2<u32>(first, min(quotient(at, d.stride) + 1u, d.output));
 }
+
+// How many elements lie in the ranges (first, end) by these steps.
+fn sizes(depths: vec2<u32>, rows: vec2<u32>, columns: vec2<u32>, steps: vec3<u32>) -> vec3<u32> {
+    let first = vec3<u32>(depths.x, rows.x, columns.x);
+    return (vec3<u32>(depths.y, rows.y, columns.y) - first + steps - 1u) / steps;
+}
+
+// The coordinates of the k-th of them.
+fn place(k: u32, size: vec3<u32>) -> vec3<u32> {
+    return vec3<u32>(k / (size.y * size.z), k / size.z % size.y, k % size.z);
+}

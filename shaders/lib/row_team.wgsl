@@ -6,7 +6,7 @@ fn team_step(groups: u32) -> u32 { return groups; }
 fn team_member(thread: u32) -> u32 { return thread; }
 
 var<workgroup> tree: array<f32, THREADS>;
-var<workgroup> indices: array<u32, THREADS>;
+var<workgroup> firsts: array<u32, THREADS>;
 
 // The largest; NaN where any is.
 fn team_max(x: f32, member: u32) -> f32 {
@@ -39,15 +39,15 @@ fn team_sum(x: f32, member: u32) -> f32 {
 
 // The smallest index.
 fn team_first(i: u32, member: u32) -> u32 {
-    indices[member] = i;
+    firsts[member] = i;
     workgroupBarrier();
     for (var half = THREADS / 2u; half > 0u; half /= 2u) {
         if (member < half) {
-            indices[member] = min(indices[member], indices[member + half]);
+            firsts[member] = min(firsts[member], firsts[member + half]);
         }
         workgroupBarrier();
     }
-    let first = indices[0];
+    let first = firsts[0];
     workgroupBarrier();
     return first;
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::file::read_text;
+use super::file::{read_text, shorten};
 use crate::error::{Error, Result};
 
 /// The 17 universal part-of-speech tags in alphabetical order: a label is a place in this list.
@@ -69,15 +69,19 @@ fn word(line: &str, sentence: &mut Sentence) -> Result<(), String> {
     }
     let next = sentence.forms.len() + 1;
     if id.parse() != Ok(next) {
-        return Err(format!("expected word {next} of a sentence, found '{id}'"));
+        return Err(format!(
+            "expected word {next} of a sentence, found '{}'",
+            shorten(id)
+        ));
     }
     if form.is_empty() {
         return Err(String::from("expected a form, found an empty cell"));
     }
     let Ok(place) = UPOS.binary_search(&tag) else {
         return Err(format!(
-            "expected one of the {} universal tags, found '{tag}'",
-            UPOS.len()
+            "expected one of the {} universal tags, found '{}'",
+            UPOS.len(),
+            shorten(tag)
         ));
     };
     sentence.forms.push(form.to_owned());

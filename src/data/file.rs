@@ -11,6 +11,16 @@ use crate::error::{Error, Result};
 
 /// What deflate packs into one byte at most.
 const MAX_DEFLATE_RATIO: u64 = 1032;
+/// What a file may become in memory: this many times its bytes, as honest files do, and [`MOST_BESIDES`], so that small ones may
+/// be packed as well as they like.
+const MOST_RATIO: u64 = 64;
+/// See [`MOST_RATIO`].
+const MOST_BESIDES: u64 = 64 << 20;
+
+/// Bytes that a file of `len` may become in memory; one that would take more is refused before it does.
+pub(super) fn most(len: u64) -> u64 {
+    len.saturating_mul(MOST_RATIO).saturating_add(MOST_BESIDES)
+}
 
 /// A file being read, unpacked where it is gzipped.
 pub(super) struct Source<'a> {
@@ -66,6 +76,25 @@ impl<'a> Source<'a> {
         total.saturating_sub(self.at)
     }
 
+    /// The next `len` bytes, which hold `what`; memory is taken as they come.
+    pub(super) fn take(&mut self, len: u64, what: &str) -> Result<Vec<u8>> {
+        let start = self.at;
+        let mut bytes = Vec::new();
+        if !self.packed() {
+            self.reserve(&mut bytes, usize::try_from(len).unwrap_or(usize::MAX))?;
+        }
+        self.append(&mut bytes, len)?;
+        if (bytes.len() as u64) < len {
+            let found = bytes.len();
+            return Err(Error::file(
+                self.path,
+                start,
+                format!("{what} takes {len} bytes, found {found}"),
+            ));
+        }
+        Ok(bytes)
+    }
+
     /// Reads all of `buffer`, which holds `what`.
     pub(super) fn fill(&mut self, buffer: &mut [u8], what: &str) -> Result<()> {
         let start = self.at;
@@ -101,21 +130,46 @@ impl<'a> Source<'a> {
     /// All that is left.
     fn rest(&mut self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
+        self.append(&mut bytes, u64::MAX)?;
+        Ok(bytes)
+    }
+
+    /// Adds what is left, at most `len` bytes.
+    fn append(&mut self, bytes: &mut Vec<u8>, len: u64) -> Result<()> {
         let mut chunk = vec![0; 1 << 16];
-        loop {
-            let n = self.read(&mut chunk)?;
+        let mut left = len;
+        while left > 0 {
+            let want = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let n = self.read(&mut chunk[..want])?;
             if n == 0 {
-                return Ok(bytes);
+                break;
             }
-            if bytes.try_reserve(n).is_err() {
-                return Err(Error::OutOfMemory(format!(
-                    "{}: more than {} bytes",
-                    self.path.display(),
-                    bytes.len()
-                )));
+            if self.packed() && self.at > most(self.len) {
+                return Err(Error::file(
+                    self.path,
+                    None,
+                    format!(
+                        "the gzip stream of {} bytes unpacks to more than {}: if that is meant, unpack it before",
+                        self.len,
+                        most(self.len)
+                    ),
+                ));
             }
+            self.reserve(bytes, n)?;
             bytes.extend_from_slice(&chunk[..n]);
+            left -= n as u64;
         }
+        Ok(())
+    }
+
+    fn reserve(&self, bytes: &mut Vec<u8>, more: usize) -> Result<()> {
+        bytes.try_reserve(more).map_err(|_| {
+            Error::OutOfMemory(format!(
+                "{}: more than {} bytes",
+                self.path.display(),
+                bytes.len()
+            ))
+        })
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
@@ -192,4 +246,13 @@ pub(super) fn read_text(path: &Path, encoding: &str) -> Result<String> {
             found.join(" ")
         ),
     ))
+}
+
+/// The first 60 characters of a text, for messages.
+pub(super) fn shorten(text: &str) -> String {
+    let mut start: String = text.chars().take(60).collect();
+    if start.len() < text.len() {
+        start.push('…');
+    }
+    start
 }

@@ -51,7 +51,7 @@ impl Bytes {
 /// # Errors
 /// [`Error::Io`] where it cannot be read. [`Error::File`] where it is not such a file, is cut short, goes on
 /// past its end, or its gzip stream is corrupt: the offset counts unpacked bytes, and packed ones for the
-/// last. Nothing larger than the file can hold is allocated.
+/// last. Nothing larger than the file holds is allocated; a gzip stream may unpack to 64 times its size and 64 MiB.
 pub fn read(path: impl AsRef<Path>) -> Result<Bytes> {
     read_ranks(path.as_ref(), 1..=4)
 }
@@ -111,16 +111,7 @@ fn read_ranks(path: &Path, ranks: RangeInclusive<u8>) -> Result<Bytes> {
             format!("an array {shape} takes {bytes} bytes, {found} {room}"),
         ));
     };
-    let mut data = Vec::new();
-    let fits = usize::try_from(len).is_ok_and(|n| data.try_reserve_exact(n).is_ok());
-    if !fits {
-        return Err(Error::OutOfMemory(format!(
-            "{}: an array {shape} takes {len} bytes",
-            path.display()
-        )));
-    }
-    data.resize(len as usize, 0);
-    source.fill(&mut data, &format!("an array {shape}"))?;
+    let data = source.take(len, &format!("an array {shape}"))?;
     source.end()?;
     Ok(Bytes { shape, data })
 }

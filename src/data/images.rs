@@ -103,7 +103,8 @@ impl ImageDataset {
     ///
     /// # Errors
     /// [`Error::Io`] where a folder cannot be read; [`Error::File`] where there are no classes or one has no images. When
-    /// a sample is asked for, [`Error::File`] for a file that is no image.
+    /// a sample is asked for, [`Error::File`] for a file that is no image, or one that would take more than 64 times its bytes
+    /// and 64 MiB to be decoded and resized.
     #[cfg(feature = "image")]
     pub fn folder(root: impl AsRef<Path>, size: [usize; 2]) -> Result<Self> {
         if size.contains(&0) {

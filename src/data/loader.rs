@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// How a [`DataLoader`] makes batches, named as the arguments of PyTorch's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataLoaderOptions {
-    /// Samples in a batch, 1 or more. Default 1.
+    /// Samples in a batch, 1 or more; a data set of fewer is one smaller batch. Default 1.
     pub batch_size: usize,
     /// Whether each epoch has an order of its own. Default false: in the order of the data set.
     pub shuffle: bool,
@@ -62,9 +62,10 @@ impl DataLoaderOptions {
                 "a DataLoader with prefetch_factor 0: num_workers 0 makes no batch ahead",
             ));
         }
-        if batch_size > n {
+        if batch_size > n && self.drop_last {
             return Err(Error::argument(format!(
-                "a DataLoader with batch_size {batch_size} of {n} samples: takes 1 to {n}"
+                "a DataLoader with drop_last, and batch_size {batch_size} of {n} samples: no batch is left; take a batch_size of \
+                 {n} or less, or leave drop_last (the trainer's dataloader_drop_last) at false"
             )));
         }
         Ok(())
@@ -115,8 +116,8 @@ impl DataLoader {
     /// Batches of `dataset`; one that is shared comes as an `Arc`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for an empty data set, for a batch size of 0 or above its length, and for a
-    /// `prefetch_factor` of 0.
+    /// [`Error::Argument`] for an empty data set, for a batch size of 0, for one above its length with `drop_last`, which leaves
+    /// no batch, and for a `prefetch_factor` of 0.
     pub fn new(dataset: impl Dataset + 'static, options: DataLoaderOptions) -> Result<Self> {
         let len = dataset.len();
         let sampler: Arc<dyn Sampler> = if options.shuffle {
@@ -139,8 +140,8 @@ impl DataLoader {
     /// This loader with the orders of `sampler`, which may visit samples several times or never.
     ///
     /// # Errors
-    /// [`Error::Argument`] where `shuffle` is set as well, for orders with an index that the data set lacks, and
-    /// for ones shorter than a batch.
+    /// [`Error::Argument`] where `shuffle` is set as well, for orders with an index that the data set lacks, for empty ones, and
+    /// with `drop_last` for ones shorter than a batch.
     pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Result<Self> {
         if self.options.shuffle {
             return Err(Error::argument(

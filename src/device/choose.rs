@@ -42,10 +42,26 @@ pub struct DeviceOptions {
     pub default_limits: bool,
     /// Workgroups along one dimension, lowered for tests.
     pub max_workgroups: Option<u32>,
+    /// Bytes that one binding of a GPU may cover, lowered for tests; at least 256.
+    pub max_binding: Option<u64>,
+    /// Bytes of a GPU's largest buffer, lowered for tests.
+    pub max_buffer: Option<u64>,
     /// Keep the runtime checks of shaders, but for those that end loops; by default only in builds with debug assertions.
     pub checked: Option<bool>,
     /// Take the kernels meant for software adapters, or not; by default as the adapter is.
     pub software_kernels: Option<bool>,
+    /// Fill memory that no step has written with NaN before each run, and leave words of NaN between values, which are looked
+    /// at after it: a kernel that reads what nobody wrote, or reads or writes beside its values, is found. For tests, and
+    /// slow.
+    pub poisoned: bool,
+    /// Whether a run looks at the integers that it computes and that an operator then takes for indices, labels, classes or
+    /// lengths, where compiling could not prove them in range; the default. It costs a reduction of those integers and one
+    /// more element of results, no submission. [`Session::read`](crate::Session::read) returns
+    /// [`Error::Index`](crate::Error::Index) where one is out of range; the run has then gone on with another element in its
+    /// place, and made its update: go back to the last checkpoint. Without it nobody is told.
+    ///
+    /// Arguments are checked before a run and constants when a function is compiled, with or without this.
+    pub check_indices: Option<bool>,
     /// Most bytes of buffers; by default what the backend reports.
     pub memory_limit: Option<u64>,
 }
@@ -61,7 +77,7 @@ pub fn choose(options: &DeviceOptions) -> Result<(Box<dyn Device>, String)> {
         _ => None,
     };
     let (device, why): (Box<dyn Device>, String) = match asked {
-        Some((DeviceKind::Cpu, why)) => (Box::new(CpuDevice::new()), why.to_owned()),
+        Some((DeviceKind::Cpu, why)) => (Box::new(CpuDevice::open(options)), why.to_owned()),
         #[cfg(feature = "gpu")]
         Some((DeviceKind::Gpu, why)) => (
             Box::new(super::GpuDevice::open(options, true)?),
@@ -88,16 +104,16 @@ fn best(options: &DeviceOptions) -> (Box<dyn Device>, String) {
     match super::GpuDevice::open(options, false) {
         Ok(gpu) => (Box::new(gpu), "the best hardware adapter".to_owned()),
         Err(error) => (
-            Box::new(CpuDevice::new()),
+            Box::new(CpuDevice::open(options)),
             format!("no GPU to use: {error}"),
         ),
     }
 }
 
 #[cfg(not(feature = "gpu"))]
-fn best(_: &DeviceOptions) -> (Box<dyn Device>, String) {
+fn best(options: &DeviceOptions) -> (Box<dyn Device>, String) {
     (
-        Box::new(CpuDevice::new()),
+        Box::new(CpuDevice::open(options)),
         "this build has no GPU device".to_owned(),
     )
 }

@@ -1,6 +1,7 @@
 //! The CPU: the reference, and a device to train on.
 
-use super::{Counters, Device, PlanId, Ticket};
+use super::poison::{self, Watch};
+use super::{Counters, Device, DeviceOptions, PlanId, Ticket};
 use crate::DType;
 use crate::caps::Caps;
 use crate::error::{Error, Result};
@@ -8,7 +9,6 @@ use crate::fused::Evaluator;
 use crate::graph::StateRange;
 use crate::op::CpuIo;
 use crate::plan::{Memory, PageKind, Place, Plan, Region, Step};
-use crate::scalar::Expr;
 use crate::state::{Segment, StateKind};
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, HashMap};
@@ -31,6 +31,8 @@ struct Loaded {
     plan: Arc<Plan>,
     upload: Vec<u32>,
     constants: Vec<u32>,
+    /// Where memory is poisoned.
+    watch: Option<Watch>,
 }
 
 impl CpuDevice {
@@ -40,6 +42,15 @@ impl CpuDevice {
             caps: Some(Caps::cpu()),
             ..Self::default()
         }
+    }
+
+    /// The device as `options` want it.
+    pub(crate) fn open(options: &DeviceOptions) -> Self {
+        let guard = if options.poisoned { poison::GUARD } else { 0 };
+        Self::with_caps(Caps {
+            guard,
+            ..Caps::cpu()
+        })
     }
 
     /// One that runs plans made for a device with `caps`, to be compared with it.
@@ -63,6 +74,16 @@ impl CpuDevice {
             .ok_or_else(|| Error::Device("the plan is not loaded".into()))?;
         loaded.upload[..upload.len()].copy_from_slice(upload);
         self.counters.bytes_up += (upload.len() * DType::SIZE) as u64;
+        if let Some(watch) = &loaded.watch {
+            poison::fill(&mut loaded.upload, &watch.upload);
+            for (at, page) in loaded.plan.pages.iter().enumerate() {
+                if let Some(words) = self.pages.get_mut(&page.kind) {
+                    let all = watch.poisoned(&loaded.plan, at, words.len());
+                    poison::fill(words, &all);
+                }
+            }
+            self.scratch.fill(poison::POISON);
+        }
         Ok(loaded.plan.clone())
     }
 
@@ -70,18 +91,11 @@ impl CpuDevice {
     pub(crate) fn step(&mut self, id: PlanId, step: &Step) -> Result<()> {
         let memory = self.addresses(id)?;
         let core_words = step.core_types.first().map_or(0, |t| t.numel());
-        let taken = step
-            .in_place
-            .iter()
-            .zip(&step.epilogue.exprs)
-            .position(|(p, e)| p.is_none() && *e == Expr::load(0, e.dtype()));
-        let place = taken.or_else(|| step.in_place.iter().position(Option::is_none));
-        if place.is_none() {
-            self.scratch.resize(self.scratch.len().max(core_words), 0);
-        }
-        let core = place.map_or(self.scratch.as_mut_ptr(), |k| {
-            memory.at(step.regions.outputs[k])
-        });
+        let core = match step.own_place() {
+            Some(k) => memory.at(step.regions.outputs[k]),
+            None if step.own_words() > 0 => self.scratch.as_mut_ptr(),
+            None => std::ptr::null_mut(),
+        };
         let results = step.epilogue.exprs.len();
         let mut outputs = vec![(&step.core_types[0], core)];
         let further = step.core_types[1..]
@@ -129,6 +143,12 @@ impl CpuDevice {
 
     /// End a run: keep its outputs.
     pub(crate) fn end(&mut self, id: PlanId, plan: &Plan) -> Result<Ticket> {
+        if let Some(watch) = self.plans.get(&id).and_then(|p| p.watch.as_ref()) {
+            for (at, page) in plan.pages.iter().enumerate() {
+                let words = self.pages.get(&page.kind).map_or(&[][..], Vec::as_slice);
+                watch.check(plan, at, words)?;
+            }
+        }
         let mut results = Vec::new();
         for (ty, region) in &plan.outputs {
             let mut words = self.words(id, *region)?;
@@ -233,11 +253,18 @@ impl Device for CpuDevice {
                 self.pages.insert(page.kind.clone(), words);
             }
         }
+        if self.scratch.len() < plan.own_words() {
+            self.scratch = self.allocate(plan.own_words());
+        }
         let mut constants = self.allocate(plan.constant_words);
         for (array, region) in &plan.constants {
             constants[region.offset..region.offset + array.numel()].copy_from_slice(array.words());
         }
         let upload = self.allocate(plan.upload_words);
+        let watch = (self.caps().guard > 0).then(|| Watch::new(&plan));
+        if let Some(watch) = &watch {
+            poison::fill(&mut constants, &watch.constants);
+        }
         self.counters.plans += 1;
         let id = PlanId(self.counters.plans as usize);
         self.plans.insert(
@@ -246,6 +273,7 @@ impl Device for CpuDevice {
                 plan,
                 upload,
                 constants,
+                watch,
             },
         );
         Ok(id)
@@ -293,9 +321,11 @@ impl Device for CpuDevice {
         for (kind, words) in &self.pages {
             match kind {
                 PageKind::Activations(_) => memory.activations += bytes(words),
-                PageKind::Gradients(_) => memory.gradients += bytes(words),
+                PageKind::Gradients(..) => memory.gradients += bytes(words),
             }
         }
+        memory.activations += bytes(&self.scratch);
+        memory.host = self.plans.values().map(|p| p.plan.constant_bytes()).sum();
         memory.inputs = self
             .plans
             .values()

@@ -63,6 +63,7 @@ impl Lockstep {
                 }
             }
         }
+        self.gpu.check_guards(gpu)?;
         self.cpu.end(cpu, &plan)
     }
 }

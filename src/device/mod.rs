@@ -6,6 +6,7 @@ mod cpu;
 mod gpu;
 #[cfg(feature = "gpu")]
 mod lockstep;
+mod poison;
 
 pub use choose::{DeviceKind, DeviceOptions, choose};
 pub use cpu::CpuDevice;
@@ -21,6 +22,9 @@ use crate::plan::{Memory, Plan};
 use crate::state::Segment;
 use futures::future::BoxFuture;
 use std::sync::Arc;
+
+/// Bytes that a GPU's queue or a block for results holds at most while states are written or read.
+pub(crate) const TRANSFER: u64 = 32 << 20;
 
 /// A plan that a device has loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

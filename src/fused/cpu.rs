@@ -1,6 +1,7 @@
 //! Maps evaluated on the CPU.
 
 use super::Map;
+use crate::array::Element;
 use crate::scalar::{BLOCK, Program, Registers};
 use crate::shape::Layout;
 use rayon::prelude::*;
@@ -82,8 +83,14 @@ impl Evaluator {
         }
     }
 
-    /// The `f32` values of the first expression at positions `start..start + len`, for a map without a core.
-    pub fn values<'r>(&'r self, regs: &'r mut Registers, start: usize, len: usize) -> &'r [f32] {
+    /// The values of the first expression at positions `start..start + len`, for a map without a core. `T` must have the
+    /// size of the expression's dtype.
+    pub fn values<'r, T: Element>(
+        &'r self,
+        regs: &'r mut Registers,
+        start: usize,
+        len: usize,
+    ) -> &'r [T] {
         self.block(regs, start, len, std::ptr::null());
         // SAFETY: `block` left `len` words there, in `regs` or in an operand.
         bytemuck::cast_slice(unsafe {

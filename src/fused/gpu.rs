@@ -146,10 +146,7 @@ fn declare(
         "@group(0) @binding({binding}) var<storage, {access}> {}{name}_: array<{element}>;",
         stem(buf)
     );
-    out.bindings.push(Binding {
-        buf: buf(load.operand),
-        write,
-    });
+    out.bindings.push(Binding::whole(buf(load.operand), write));
 }
 
 /// The layout's collapsed dimensions for each variable.

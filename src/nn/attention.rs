@@ -380,7 +380,7 @@ impl MultiheadAttentionBuilder {
         );
         let draw = |name: &str, rows: usize, columns: usize| {
             let init = init::xavier_uniform(columns, rows, 1.0);
-            params.parameter(name, [rows, columns], init)
+            params.drawn(name, [rows, columns], init)
         };
         let projections = if kdim == e && vdim == e {
             Projections::Packed(draw("in_proj_weight", 3 * e, e))
@@ -391,11 +391,11 @@ impl MultiheadAttentionBuilder {
                 draw("v_proj_weight", e, vdim),
             ])
         };
-        let bias = || params.parameter("in_proj_bias", [3 * e], init::constant(0.0));
+        let bias = || params.drawn("in_proj_bias", [3 * e], init::constant(0.0));
         let in_proj_bias = self.bias.then(bias);
         let added = |name: &str| {
             let init = init::normal(0.0, 1.0 / (e.max(1) as f32).sqrt());
-            params.parameter(name, [1, 1, e], init)
+            params.drawn(name, [1, 1, e], init)
         };
         let bias_kv = self.add_bias_kv.then(|| ["bias_k", "bias_v"].map(added));
         let out_proj = Linear::new(e, e).bias(self.bias).zero_bias(true);

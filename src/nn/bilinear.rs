@@ -63,10 +63,8 @@ impl BilinearBuilder {
         let message = format!("from {i} and {j} to {o} features: all must be 1 or more");
         scope.refuse(params, &[([i, j, o].contains(&0), message)]);
         Bilinear {
-            weight: params.parameter("weight", [o, i, j], init::bias(i)),
-            bias: self
-                .bias
-                .then(|| params.parameter("bias", [o], init::bias(i))),
+            weight: params.drawn("weight", [o, i, j], init::bias(i)),
+            bias: self.bias.then(|| params.drawn("bias", [o], init::bias(i))),
             scope,
         }
     }

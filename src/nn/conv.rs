@@ -173,10 +173,10 @@ impl<const D: usize> ConvBuilder<D> {
         let shape: Vec<usize> = [o, i / groups].into_iter().chain(kernel).collect();
         let fan_in = shape[1..].iter().fold(1usize, |n, &d| n.saturating_mul(d));
         Conv {
-            weight: params.parameter("weight", shape, init::kaiming_uniform(fan_in, 5f32.sqrt())),
+            weight: params.drawn("weight", shape, init::kaiming_uniform(fan_in, 5f32.sqrt())),
             bias: self
                 .bias
-                .then(|| params.parameter("bias", [o], init::bias(fan_in))),
+                .then(|| params.drawn("bias", [o], init::bias(fan_in))),
             options: self.options,
             scope,
         }

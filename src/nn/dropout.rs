@@ -7,7 +7,7 @@ use crate::tensor::Tensor;
 use std::fmt;
 
 /// Zeroes each element with probability `p` in training and scales the others by `1 / (1 - p)`, as `torch.nn.Dropout`;
-/// in evaluation it returns `x` itself.
+/// in evaluation it leaves `x` as it is.
 #[derive(Debug, Clone)]
 pub struct Dropout {
     p: f32,
@@ -71,7 +71,7 @@ impl Module for Dropout {
 }
 
 /// Zeroes each channel of each sample of `x [n, c, …]` with probability `p` in training and scales the others by
-/// `1 / (1 - p)`, as `torch.nn.Dropout2d` (Tompson et al., 2015); in evaluation it returns `x` itself.
+/// `1 / (1 - p)`, as `torch.nn.Dropout2d` (Tompson et al., 2015); in evaluation it leaves `x` as it is.
 #[derive(Debug, Clone)]
 pub struct FeatureDropout<const D: usize>(Dropout);
 

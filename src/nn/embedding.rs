@@ -62,9 +62,10 @@ impl EmbeddingBuilder {
                 ),
             ],
         );
-        let draw = |rng: &mut Rng, n: usize| {
+        let padding = self.padding;
+        let draw = move |rng: &mut Rng, n: usize| {
             let mut values = init::normal(0.0, 1.0)(rng, n);
-            let row = self.padding.and_then(|p| {
+            let row = padding.and_then(|p| {
                 let start = p.checked_mul(size)?;
                 values.get_mut(start..start.checked_add(size)?)
             });
@@ -74,7 +75,7 @@ impl EmbeddingBuilder {
             values
         };
         Embedding {
-            weight: params.parameter("weight", [rows, size], draw),
+            weight: params.drawn("weight", [rows, size], draw),
             padding: self.padding,
             scope,
         }

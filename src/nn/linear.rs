@@ -69,12 +69,12 @@ impl LinearBuilder {
         let zero = format!("from {i} to {o} features: both must be 1 or more");
         scope.refuse(params, &[(i == 0 || o == 0, zero)]);
         let weight = match self.xavier {
-            true => params.parameter("weight", [o, i], init::xavier_uniform(i, o, 1.0)),
-            false => params.parameter("weight", [o, i], init::kaiming_uniform(i, 5f32.sqrt())),
+            true => params.drawn("weight", [o, i], init::xavier_uniform(i, o, 1.0)),
+            false => params.drawn("weight", [o, i], init::kaiming_uniform(i, 5f32.sqrt())),
         };
         let bias = || match self.zero_bias {
-            true => params.parameter("bias", [o], init::constant(0.0)),
-            false => params.parameter("bias", [o], init::bias(i)),
+            true => params.drawn("bias", [o], init::constant(0.0)),
+            false => params.drawn("bias", [o], init::bias(i)),
         };
         Linear {
             weight,

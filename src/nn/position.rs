@@ -154,7 +154,7 @@ impl LearnedPositionsBuilder {
         let zero = format!("{rows} positions of {size} elements: both must be 1 or more");
         scope.refuse(params, &[(rows == 0 || size == 0, zero)]);
         LearnedPositions {
-            weight: params.parameter("weight", [rows, size], init::normal(0.0, 1.0)),
+            weight: params.drawn("weight", [rows, size], init::normal(0.0, 1.0)),
             batch_first: self.batch_first,
             scope,
         }

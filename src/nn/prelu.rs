@@ -44,7 +44,7 @@ impl PreluBuilder {
         let message = "0 slopes: takes 1, or one a channel".to_owned();
         scope.refuse(params, &[(self.number == 0, message)]);
         Prelu {
-            weight: params.parameter("weight", [self.number], init::constant(self.init)),
+            weight: params.drawn("weight", [self.number], init::constant(self.init)),
             scope,
         }
     }

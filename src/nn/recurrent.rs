@@ -189,7 +189,7 @@ impl<K: RecurrentKind> RecurrentBuilder<K> {
             let inputs = if layer == 0 { i } else { directions * h };
             let parameter = |name: &str, shape: &[usize]| {
                 let suffix = if reverse { "_reverse" } else { "" };
-                params.parameter(&format!("{name}_l{layer}{suffix}"), shape, init::bias(h))
+                params.drawn(&format!("{name}_l{layer}{suffix}"), shape, init::bias(h))
             };
             RecurrentWeights {
                 weight_ih: parameter("weight_ih", &[rows, inputs]),

@@ -128,10 +128,7 @@ impl GpuIo<'_> {
                         text,
                         "@group(0) @binding({binding}) var<storage, read_write> out{k}_: array<{element}>;"
                     );
-                    d.bindings.push(Binding {
-                        buf: Buf::Output(k),
-                        write: true,
-                    });
+                    d.bindings.push(Binding::whole(Buf::Output(k), true));
                     format!("out{k}_")
                 }
             };

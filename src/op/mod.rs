@@ -10,7 +10,7 @@ use crate::caps::Caps;
 use crate::error::Result;
 use crate::graph::{Leaf, StateRange, TensorType};
 use crate::kernel::Kernels;
-use crate::scalar::Expr;
+use crate::scalar::{Bounds, Expr};
 use crate::shape::Layout;
 use crate::tensor::{Tensor, Vjp};
 use std::any::Any;
@@ -38,10 +38,17 @@ pub enum Kind<'a> {
 
 /// All that the engine knows of one operator, in the operator's own file.
 ///
-/// `Debug` must print every attribute: it is the key for common subexpressions, caches and snapshots.
+/// `Debug` must print every attribute: with the type it is the key for common subexpressions, and it is what plans show.
 pub trait OpDef: Debug + Send + Sync + Any {
     /// Its name, the stem of its files.
     fn name(&self) -> &'static str;
+
+    /// Whether two operators of this type that print the same do the same, so that what is traced twice is computed once.
+    /// Those of the library do; one of a user's is computed each time that it is applied, as it may hold what it does not
+    /// print (a closure, say), unless it says so here.
+    fn merges(&self) -> bool {
+        std::any::type_name::<Self>().starts_with(concat!(env!("CARGO_PKG_NAME"), "::"))
+    }
 
     /// What the planner sees of it.
     fn kind(&self) -> Kind<'_> {
@@ -71,6 +78,13 @@ pub trait OpDef: Debug + Send + Sync + Any {
     fn multiply_adds(&self, inputs: &[TensorType], outputs: &[TensorType]) -> u64 {
         let _ = (inputs, outputs);
         0
+    }
+
+    /// What the integers of its first output can be, from what those of its inputs can be (`None` for floats); `None` where
+    /// it cannot say. With it `compile` proves that computed indices are in range.
+    fn bounds(&self, inputs: &[Option<Bounds>], types: &[TensorType]) -> Option<Bounds> {
+        let _ = (inputs, types);
+        None
     }
 
     /// Whether its first output may pass through an epilogue ([`GpuIo::with_epilogue`]).

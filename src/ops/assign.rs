@@ -40,7 +40,8 @@ impl Trace {
     /// evaluation has no assigns: there this does nothing. A second value replaces the first.
     #[track_caller]
     pub fn assign(&self, to: StateRange, value: &Tensor) {
-        if self.is_training() {
+        let own = self.own("assign", &[value], Site::here()).is_some();
+        if self.is_training() && own {
             if let Some(before) = self.assigned(to) {
                 self.replace(before, Arc::new(Detach));
             }

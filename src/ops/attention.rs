@@ -3,9 +3,10 @@
 pub(crate) mod composed;
 mod kernels;
 mod options;
+mod text;
 mod tiles;
 
-pub(crate) use kernels::{Launch, Role};
+pub(crate) use kernels::{Launch, Role, Stem};
 pub use options::AttentionOptions;
 pub(crate) use options::{Heads, combined_mask};
 pub(crate) use tiles::{Sizes, Strided, Tile};
@@ -24,8 +25,9 @@ use std::sync::Arc;
 
 /// Queries, keys and values are heads of one to three inputs `[n, length, all heads, e]`; then come a mask, bool (true =
 /// takes part) or f32 (added), `[n or 1, h or 1, t or 1, s or 1]`, and the keys of the random numbers, u32 `[3]`. To
-/// `[n, t, h, ev]` and the logarithms of the sums of exponentials, `[n, t, h]`: infinite where nothing takes part, and the
-/// result is 0 there.
+/// `[n, t, h, ev]` and `[2, n, t, h]`: the largest score of each query, and the inverse sum of exponentials relative to it.
+/// Their one number, the logarithm of the sum, would lose the sum beside a large score. Where nothing takes part they are
+/// infinity and 0, and the result is 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attention {
     /// Heads of each of queries, keys, values.
@@ -178,17 +180,20 @@ impl OpDef for Attention {
         }
         Ok(vec![
             TensorType::f32([z.n, z.t, z.h, z.ev]),
-            TensorType::f32([z.n, z.t, z.h]),
+            TensorType::f32([2, z.n, z.t, z.h]),
         ])
     }
 
     fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
-        if g.grads[1].is_some() {
-            // What the kernel keeps for its own gradient is nobody's result.
-            return g.no_gradient("attention's logarithms of sums");
+        let (y, kept, grad) = (&g.outputs[0], &g.outputs[1], g.grad(0));
+        let mut shift = grad.mul(y).sum(&[-1], false);
+        if let Some(of_kept) = &g.grads[1] {
+            // Second gradients. A score moves an inverse sum by its weight times that. What comes by the largest score
+            // cancels, since weights do not depend on what their exponentials are relative to.
+            let inverse = |t: &Tensor| t.select(0, 1);
+            shift = shift.add(&inverse(of_kept).mul(&inverse(kept)));
         }
-        let (y, grad, lse) = (&g.outputs[0], g.grad(0), &g.outputs[1]);
-        let stats = Tensor::stack(&[lse, &grad.mul(y).sum(&[-1], false)], 0);
+        let stats = Tensor::cat(&[kept, &shift.unsqueeze(0)], 0);
         let sources = self.sources();
         let mut all: Vec<Option<Tensor>> = vec![None; g.inputs.len()];
         if g.wanted[..sources].contains(&true) {
@@ -202,7 +207,15 @@ impl OpDef for Attention {
             }
         }
         if self.mask && g.wanted[sources] {
-            all[sources] = Some(composed::mask_gradient(self, g, &grad, &stats));
+            let mask = &g.inputs[sources];
+            let parts = composed::Backward::new(
+                self,
+                &g.inputs[..sources],
+                [&grad, &stats],
+                Some(mask),
+                g.site,
+            );
+            all[sources] = Some(parts.mask(mask));
         }
         all
     }
@@ -215,27 +228,36 @@ impl OpDef for Attention {
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
         let tile = self.tile(io, 0);
         let z = &tile.sizes;
-        let (y, lse) = (io.output::<f32>(0), io.output::<f32>(1));
-        if lse.is_empty() {
+        let (y, kept) = (io.output::<f32>(0), io.output::<f32>(1));
+        if kept.is_empty() {
             return Ok(());
         }
         // Blocks of queries of one sample, all heads of them.
         let rows = tiles::ROWS.min(z.t);
         let mut tasks = Vec::new();
         let mut rest = y;
-        for (n, lse) in lse.chunks_mut(z.t * z.h).enumerate() {
-            for (block, lse) in lse.chunks_mut(rows * z.h).enumerate() {
-                let (y, tail) = rest.split_at_mut(lse.len() * z.ev);
+        let (most, inverse) = kept.split_at_mut(z.n * z.t * z.h);
+        let samples = most
+            .chunks_mut(z.t * z.h)
+            .zip(inverse.chunks_mut(z.t * z.h));
+        for (n, (most, inverse)) in samples.enumerate() {
+            let blocks = most
+                .chunks_mut(rows * z.h)
+                .zip(inverse.chunks_mut(rows * z.h));
+            for (block, (most, inverse)) in blocks.enumerate() {
+                let (y, tail) = rest.split_at_mut(most.len() * z.ev);
                 rest = tail;
-                tasks.push((n, block * rows, y, lse));
+                tasks.push((n, block * rows, y, most, inverse));
             }
         }
-        tasks.into_par_iter().for_each(|(n, first, y, lse)| {
-            let rows = first..first + lse.len() / z.h;
-            for h in 0..z.h {
-                tile.forward((n, h), rows.clone(), y, lse);
-            }
-        });
+        tasks
+            .into_par_iter()
+            .for_each(|(n, first, y, most, inverse)| {
+                let rows = first..first + most.len() / z.h;
+                for h in 0..z.h {
+                    tile.forward((n, h), rows.clone(), [&mut *y, &mut *most, &mut *inverse]);
+                }
+            });
         Ok(())
     }
 
@@ -244,9 +266,8 @@ impl OpDef for Attention {
         launch.own(Role::Query, None);
         launch.tile(Role::Key, Role::Value);
         let z = launch.sizes.clone();
-        let source = include_str!("../../shaders/attention.wgsl");
-        let written = [(Buf::Output(0), "result"), (Buf::Output(1), "sums")];
-        launch.kernels(io, "attention", source, &written, (z.t, z.s))
+        let written = [(Buf::Output(0), "result"), (Buf::Output(1), "kept")];
+        launch.kernels(io, Stem::Forward, &written, (z.t, z.s))
     }
 
     fn absorb(&self, input: usize, view: &Layout) -> Option<(Arc<dyn OpDef>, Vec<usize>)> {

@@ -5,13 +5,17 @@ use crate::error::Result;
 use crate::graph::TensorType;
 use crate::kernel::{Buf, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
-use crate::ops::attention::{Attention, Launch, Role, absorb};
+use crate::ops::attention::composed::Backward;
+use crate::ops::attention::{Attention, Launch, Role, Stem, absorb};
+use crate::ops::view::through;
 use crate::shape::Layout;
+use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Inputs of the attention, after its sources the gradient of the result `[n, t, h, ev]` and `[2, n, t, h]`: the
-/// logarithms of the sums of exponentials, and the sums of gradient times result. To the gradient of each source.
+/// Inputs of the attention, after its sources the gradient of the result `[n, t, h, ev]` and `[3, n, t, h]`: what the
+/// attention kept, and what each query's gradients of weights are shifted by, the sums of gradient times result. To the
+/// gradient of each source.
 #[derive(Debug, Clone)]
 pub struct AttentionGrad {
     /// What it is the gradient of.
@@ -28,11 +32,21 @@ impl OpDef for AttentionGrad {
         let z = self.of.sizes(inputs);
         let (grad, stats) = (&inputs[sources], &inputs[sources + 1]);
         if *grad != TensorType::f32([z.n, z.t, z.h, z.ev])
-            || *stats != TensorType::f32([2, z.n, z.t, z.h])
+            || *stats != TensorType::f32([3, z.n, z.t, z.h])
         {
             return Err(format!("gradient {grad}, sums {stats}: they do not fit"));
         }
         Ok(inputs[..sources].to_vec())
+    }
+
+    fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
+        let sources = self.of.sources();
+        through(g, |inputs| {
+            let mask = self.of.mask.then(|| &inputs[sources + 2]);
+            let sums = [&inputs[sources], &inputs[sources + 1]];
+            let (of, from) = (&self.of, &inputs[..sources]);
+            Backward::new(of, from, sums, mask, g.site).sources(of)
+        })
     }
 
     fn multiply_adds(&self, inputs: &[TensorType], _: &[TensorType]) -> u64 {
@@ -87,22 +101,18 @@ impl OpDef for AttentionGrad {
         query.own(Role::Query, Some(Role::Grad));
         query.tile(Role::Key, Role::Value);
         query.place_out(io.outputs, 0, 0);
-        let source = include_str!("../../shaders/attention_grad_query.wgsl");
-        let stem = "attention_grad_query";
-        let mut all = query.kernels(io, stem, source, &[(out(0), "grad_x")], (z.t, z.s))?;
+        let mut all = query.kernels(io, Stem::Query, &[(out(0), "grad_x")], (z.t, z.s))?;
 
-        let source = include_str!("../../shaders/attention_grad_key.wgsl");
         let mut key = Launch::new(&self.of, io.inputs, 2, caps);
         key.own(Role::Key, Some(Role::Value));
         key.tile(Role::Query, Role::Grad);
         key.place_out(io.outputs, 1, 2);
         let one = out(1) == out(2);
         let bindings = key.reads() + if one { 1 } else { 2 };
-        let launch = |written: &[(Buf, &'static str)]| {
-            key.kernels(io, "attention_grad_key", source, written, (z.s, z.t))
-        };
+        let launch =
+            |written: &[(Buf, &'static str)]| key.kernels(io, Stem::Key, written, (z.s, z.t));
         // Sums of both would not fit into a thread's registers, or their buffers into one launch.
-        let wide = !caps.software && z.e + z.ev > 64;
+        let wide = key.in_registers() && z.e + z.ev > 64;
         let more = if wide || bindings > caps.storage_buffers {
             let mut more = launch(&[(out(1), "grad_x")])?;
             let values = launch(&[(out(2), "grad_y")])?;

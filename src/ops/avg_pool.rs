@@ -3,7 +3,7 @@
 use crate::caps::Caps;
 use crate::error::{Error, Result};
 use crate::graph::TensorType;
-use crate::kernel::{Buf, Kernels};
+use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
 use crate::ops::pool::{Geometry, Windows, floats};
 use crate::shape::Shape;
@@ -67,15 +67,10 @@ impl OpDef for AvgPool {
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let (x, y) = (&io.inputs[0].shape, &io.outputs[0].shape);
         let geometry = self.windows.geometry(&x[2..], &y[2..]);
-        geometry.check("avg_pool", caps)?;
-        self.launch(
-            io,
-            (x, y),
-            y.numel(),
-            "avg_pool",
-            include_str!("../../shaders/avg_pool.wgsl"),
-            caps,
-        )
+        let source = include_str!("../../shaders/avg_pool.wgsl");
+        let (n, turns) = (y.numel(), geometry.reach());
+        let d = geometry.launch(("avg_pool", source), n, turns, self.padding, caps)?;
+        kernel(io, d)
     }
 
     fn takes_epilogue(&self) -> bool {
@@ -117,23 +112,12 @@ impl AvgPool {
             }
         }
     }
+}
 
-    fn launch(
-        &self,
-        io: &GpuIo,
-        (x, y): (&Shape, &Shape),
-        n: usize,
-        stem: &'static str,
-        source: &'static str,
-        caps: &Caps,
-    ) -> Result<Kernels> {
-        let geometry = self.windows.geometry(&x[2..], &y[2..]);
-        let d = geometry
-            .launch(stem, source, n, self.padding, caps)
-            .read(Buf::Input(0));
-        let none = || Error::Device(format!("{stem}: more operands than the device binds"));
-        Ok(io.with_epilogue(d, 1).ok_or_else(none)?.into())
-    }
+fn kernel(io: &GpuIo, d: Dispatch) -> Result<Kernels> {
+    let d = io.with_epilogue(d.read(Buf::Input(0)), 1);
+    let none = || Error::Device("avg_pool: more operands than the device binds".into());
+    Ok(d.ok_or_else(none)?.into())
 }
 
 impl OpDef for AvgPoolGrad {
@@ -176,8 +160,10 @@ impl OpDef for AvgPoolGrad {
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let (grad, x) = (&io.inputs[0].shape, &io.outputs[0].shape);
         let source = include_str!("../../shaders/avg_pool_grad.wgsl");
-        self.pool
-            .launch(io, (x, grad), x.numel(), "avg_pool_grad", source, caps)
+        let geometry = self.pool.windows.geometry(&x[2..], &grad[2..]);
+        let (n, turns, padding) = (x.numel(), geometry.overlaps(), self.pool.padding);
+        let d = geometry.launch(("avg_pool_grad", source), n, turns, padding, caps)?;
+        kernel(io, d)
     }
 
     fn takes_epilogue(&self) -> bool {

@@ -5,6 +5,8 @@ use crate::error::{Result, Site};
 use crate::graph::TensorType;
 use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
+use crate::ops::operand::other_dtype;
+use crate::scalar::Bounds;
 use crate::shape::Shape;
 use crate::tensor::{Tensor, Trace, Vjp};
 use rayon::prelude::*;
@@ -33,7 +35,10 @@ impl OpDef for Cat {
         for t in &inputs[1..] {
             let (a, b) = (&inputs[0], t);
             if a.dtype != b.dtype {
-                return Err(format!("{a} and {b}: the dtypes differ"));
+                return Err(format!(
+                    "{a} and {b}: the dtypes differ: {}",
+                    other_dtype(a.dtype, b.dtype)
+                ));
             }
             let (a, b) = (&a.shape, &b.shape);
             if a.rank() != b.rank() || (0..a.rank()).any(|d| d != self.dim && a[d] != b[d]) {
@@ -144,6 +149,11 @@ impl OpDef for Cat {
         }
         Ok(kernels)
     }
+
+    fn bounds(&self, inputs: &[Option<Bounds>], _: &[TensorType]) -> Option<Bounds> {
+        let all: Option<Vec<Bounds>> = inputs.iter().copied().collect();
+        all?.into_iter().reduce(Bounds::or)
+    }
 }
 
 impl Cat {
@@ -162,6 +172,7 @@ impl Tensor {
             return Trace::detached("cat", "takes at least 1 tensor, 0 came", site);
         };
         match first.dim("cat", dim, site) {
+            Some(_) if tensors.len() == 1 => first.again(site),
             Some(dim) => first.apply(Cat { dim }, &tensors[1..], site),
             None => first.trace().poison(),
         }

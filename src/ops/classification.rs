@@ -7,7 +7,7 @@ use crate::ops::map::{map, operand};
 use crate::ops::reduction::Reduction;
 use crate::scalar::Expr;
 use crate::shape::Shape;
-use crate::tensor::Tensor;
+use crate::tensor::{Limit, Tensor};
 use std::sync::Arc;
 
 /// Options of [`Tensor::cross_entropy_with`] and [`Tensor::nll_loss_with`].
@@ -38,7 +38,9 @@ impl Tensor {
     /// The mean cross entropy of logits `self` `[n, c, …]` (or `[c]`) with `target`: class labels `i32` `[n, …]`, of which
     /// -100 is ignored, or probabilities `f32` in the shape of the logits. As `torch.nn.functional.cross_entropy`.
     ///
-    /// A run checks the labels where they are an argument of the function.
+    /// A label that is out of range is an error: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
     #[track_caller]
     pub fn cross_entropy(&self, target: &Tensor) -> Tensor {
         self.cross_entropy_with(target, &CrossEntropyOptions::default())
@@ -71,7 +73,9 @@ impl Tensor {
             dim,
             ignore_index: options.ignore_index,
         };
-        let [losses, lse] = &self.trace().push(Arc::new(op), &[self, target], site)[..] else {
+        let [losses, largest, log_sum] =
+            &self.trace().push(Arc::new(op), &[self, target], site)[..]
+        else {
             return self.trace().poison();
         };
         let weights = target.weights(options);
@@ -81,8 +85,9 @@ impl Tensor {
             losses.clone()
         };
         if smoothing > 0.0 {
-            let lse = lse.reshape_to(with(lse.shape(), dim, 1));
-            let even = weighted(lse.sub(self)).sum(&[dim as isize], false);
+            let wide = |t: &Tensor| t.reshape_to(with(t.shape(), dim, 1));
+            let lacks = wide(&largest.detach()).sub(self).add(&wide(log_sum));
+            let even = weighted(lacks).sum(&[dim as isize], false);
             let kept = target.kept(&even, options);
             losses = losses
                 .mul_scalar(1.0 - smoothing)
@@ -94,7 +99,9 @@ impl Tensor {
     /// The mean of what logarithms of probabilities `self` `[n, c, …]` (or `[c]`) lack at the class labels `target` `i32`
     /// `[n, …]`, of which -100 is ignored: `torch.nn.functional.nll_loss`.
     ///
-    /// A run checks the labels where they are an argument of the function.
+    /// A label that is out of range is an error: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
     #[track_caller]
     pub fn nll_loss(&self, target: &Tensor) -> Tensor {
         self.nll_loss_with(target, &CrossEntropyOptions::default())
@@ -167,8 +174,11 @@ impl Tensor {
             ));
         }
         if target.dtype() == DType::I32 {
-            self.trace()
-                .require_range(target, classes, Some(options.ignore_index), "class labels");
+            let limit = Limit {
+                except: Some(options.ignore_index),
+                ..Limit::below(classes, "class labels")
+            };
+            self.trace().require_range(op, target, limit, site);
         }
         Ok(dim)
     }

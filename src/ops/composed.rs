@@ -4,13 +4,15 @@ use crate::DType;
 use crate::error::Site;
 use crate::ops::map::{map, operand};
 use crate::scalar::Expr;
-use crate::tensor::Tensor;
+use crate::tensor::{Limit, Tensor};
 
 impl Tensor {
     /// 1 at the class that each element of `self` `[…]` (`i32`) names, 0 at the others: `f32` `[…, classes]`. As
     /// `torch.nn.functional.one_hot`, but for the dtype.
     ///
-    /// A run checks the classes where they are an argument of the function.
+    /// A class that is out of range is an error: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
     #[track_caller]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         let site = Site::here();
@@ -21,7 +23,8 @@ impl Tensor {
             );
             return self.trace().misuse("one_hot", message, site);
         }
-        self.trace().require_range(self, classes, None, "classes");
+        let limit = Limit::below(classes, "classes");
+        self.trace().require_range("one_hot", self, limit, site);
         let column = self.unsqueeze(-1);
         let row = self.trace().arange(classes);
         let expr = operand(&column, 0).equals(&operand(&row, 1)).to_f32();
@@ -86,7 +89,9 @@ impl Tensor {
     /// For lengths `self` `i32` `[n]` of sequences in a batch of `steps` steps: 1 at the steps within each, 0 past them,
     /// `f32` `[n, steps]`. What [`Tensor::masked_mean`] and [`Tensor::masked_max`] take.
     ///
-    /// A run checks that no length is more than `steps`, where they are an argument of the function.
+    /// A length above `steps` is an error: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
     #[track_caller]
     pub fn length_mask(&self, steps: usize) -> Tensor {
         let site = Site::here();
@@ -94,7 +99,8 @@ impl Tensor {
             let message = format!("takes lengths i32 [n], {} came", self.ty());
             return self.trace().misuse("length_mask", message, site);
         }
-        self.trace().require_range(self, steps + 1, None, "lengths");
+        let limit = Limit::below(steps.saturating_add(1), "lengths");
+        self.trace().require_range("length_mask", self, limit, site);
         let (length, step) = (self.unsqueeze(-1), self.trace().arange(steps));
         let expr = operand(&step, 1).less(&operand(&length, 0)).to_f32();
         map("length_mask", expr, &[&length, &step], site)

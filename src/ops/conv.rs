@@ -49,12 +49,17 @@ pub(crate) struct Sizes {
 impl Conv {
     /// Sizes of this convolution from the shapes of its input, weight and output.
     pub(crate) fn sizes(&self, x: &[usize], weight: &[usize], y: &[usize]) -> Sizes {
+        let mut window = Window::new(&self.steps, &x[2..], &weight[2..], &y[2..]);
+        // Where there is one position, how far the next would be is nothing to cut the gradient's positions by.
+        (0..3)
+            .filter(|&d| window.output[d] == 1)
+            .for_each(|d| window.stride[d] = 1);
         Sizes {
             n: x[0],
             groups: self.groups,
             cin: weight[1],
             cout: weight[0] / self.groups,
-            window: Window::new(&self.steps, &x[2..], &weight[2..], &y[2..]),
+            window,
         }
     }
 

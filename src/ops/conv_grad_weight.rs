@@ -104,8 +104,8 @@ impl Sizes {
         let together = (64 / positions).clamp(1, n);
         let chunks = n.div_ceil(together);
         let parts = ((1 << 19) / (groups * cout * rows)).clamp(1, 8).min(chunks);
-        let blocks = (16 / (parts * groups)).clamp(1, cin.div_ceil(4));
-        let height = cin.div_ceil(blocks);
+        let height = cin.div_ceil((16 / (parts * groups)).clamp(1, cin.div_ceil(4)));
+        let blocks = cin.div_ceil(height); // the last one has channels too
         let field = window.field();
         let seen: Vec<usize> = (0..taps).map(|k| field.offset(window.offset(k))).collect();
         let steps = |q: usize| {
@@ -120,7 +120,7 @@ impl Sizes {
                 task / groups % blocks,
                 task / groups / blocks,
             );
-            let channels = (block * height).min(cin)..cin.min((block + 1) * height);
+            let channels = block * height..cin.min((block + 1) * height);
             let mut sum = vec![0.0; channels.len() * taps * width];
             let sample = channels.len() * field.plane;
             scratch.field.clear();
@@ -132,7 +132,7 @@ impl Sizes {
                 let inner = samples.len() * positions;
                 scratch.grad.resize(together * positions * width, 0.0);
                 scratch.inner.clear();
-                for (s, to) in samples.clone().zip(scratch.field.chunks_mut(sample.max(1))) {
+                for (s, to) in samples.clone().zip(scratch.field.chunks_mut(sample)) {
                     let at = (s * groups + group) * cin + channels.start;
                     field.fill(&x[at * elements..][..channels.len() * elements], to);
                     let first = (s - samples.start) * sample;
@@ -184,12 +184,10 @@ impl Sizes {
             for (first, width) in panels.iter().copied() {
                 let to = (group * cout + first) * rows;
                 let to = &mut weight[to..][..width.min(cout - first) * rows];
-                if height > 0 {
-                    transpose(
-                        (&total[first * height..][..height * width], width),
-                        (&mut to[from..], rows),
-                    );
-                }
+                transpose(
+                    (&total[first * height..][..height * width], width),
+                    (&mut to[from..], rows),
+                );
             }
         }
     }

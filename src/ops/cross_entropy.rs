@@ -13,8 +13,11 @@ use crate::shape::Shape;
 use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
 
-/// Logits `[n, c, …]` (classes along `dim`) and `i32` labels `[n, …]`, to losses and logarithms of the sums of
-/// exponentials, both `[n, …]`. A label out of range takes the last class.
+/// Logits `[n, c, …]` (classes along `dim`) and `i32` labels `[n, …]`, to losses, largest logits and logarithms of the sums
+/// of `e^(logit - largest)`, all `[n, …]`. A label out of range takes the last class.
+///
+/// The last two are not added up: beside a largest logit of 1e6 an f32 has no room for the logarithm. The largest logit passes
+/// no gradient, as what it adds and takes away is nothing.
 #[derive(Debug)]
 pub struct CrossEntropy {
     /// The dimension of the classes.
@@ -40,36 +43,37 @@ impl OpDef for CrossEntropy {
         if x.shape[self.dim] == 0 {
             return Err(format!("{x}: there are no classes"));
         }
-        Ok(vec![TensorType::f32(kept.clone()), TensorType::f32(kept)])
+        Ok(vec![TensorType::f32(kept); 3])
     }
 
     fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
         if !g.wanted[0] {
             return vec![None, None];
         }
-        let (x, labels, lse) = (&g.inputs[0], &g.inputs[1], &g.outputs[1]);
+        let (x, labels) = (&g.inputs[0], &g.inputs[1]);
         let wide = |t: &Tensor| t.reshape_to(with(t.shape(), self.dim, 1));
         let mut along = vec![1; x.rank()];
         along[self.dim] = x.shape()[self.dim];
         let classes = g.trace.arange(x.shape()[self.dim]).reshape_to(along.into());
         let mut tensors = vec![
             x.clone(),
-            wide(lse),
+            wide(&g.outputs[1]),
+            wide(&g.outputs[2]),
             wide(labels),
             classes,
             wide(&g.grad(0)),
         ];
-        let (zero, label) = (Expr::lit(0.0), Expr::load(3, DType::I32));
+        let (zero, label) = (Expr::lit(0.0), Expr::load(4, DType::I32));
         let ignored = label.equals(&Expr::constant(self.ignore_index as u32, DType::I32));
-        let of_loss = ignored.select(&zero, &Expr::arg(5));
-        let mut of_lse = of_loss.clone();
-        if let Some(grad) = &g.grads[1] {
+        let of_loss = ignored.select(&zero, &Expr::arg(6));
+        let mut of_sum = of_loss.clone();
+        if let Some(grad) = &g.grads[2] {
             tensors.push(wide(grad));
-            of_lse = &of_lse + &Expr::arg(6);
+            of_sum = &of_sum + &Expr::arg(7);
         }
-        let probability = (&Expr::arg(1) - &Expr::arg(2)).exp();
-        let hit = Expr::load(4, DType::I32).equals(&label);
-        let dx = &(&probability * &of_lse) - &hit.select(&of_loss, &zero);
+        let probability = (&(&Expr::arg(1) - &Expr::arg(2)) - &Expr::arg(3)).exp();
+        let hit = Expr::load(5, DType::I32).equals(&label);
+        let dx = &(&probability * &of_sum) - &hit.select(&of_loss, &zero);
         let dx = map(
             "cross_entropy",
             dx,
@@ -82,24 +86,26 @@ impl OpDef for CrossEntropy {
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
         let rows = Rows::of(&io.input_type(0).shape, self.dim);
         let (x, labels) = (io.input::<f32>(0), io.input::<i32>(1));
-        let (losses, lse) = (io.output::<f32>(0), io.output::<f32>(1));
+        let losses = io.output::<f32>(0);
+        let (largest, sums) = (io.output::<f32>(1), io.output::<f32>(2));
         let all = losses
             .par_iter_mut()
-            .zip(lse)
+            .zip(largest.par_iter_mut().zip(sums))
             .zip(rows.statistics(x))
             .zip(labels)
             .enumerate();
-        all.with_min_len(1024)
-            .for_each(|(r, (((loss, lse), (most, sum)), &label))| {
+        all.with_min_len(1024).for_each(
+            |(r, (((loss, (largest, log_sum)), (most, sum)), &label))| {
                 let class = (label as u32 as usize).min(rows.n - 1);
                 let chosen = x[rows.start(r) + class * rows.inner];
-                *lse = most + sum.ln();
+                (*largest, *log_sum) = (most, sum.ln());
                 *loss = if label == self.ignore_index {
                     0.0
                 } else {
-                    sum.ln() - (chosen - most)
+                    *log_sum - (chosen - most)
                 };
-            });
+            },
+        );
         Ok(())
     }
 
@@ -108,11 +114,13 @@ impl OpDef for CrossEntropy {
             .launch(
                 "cross_entropy",
                 include_str!("../../shaders/cross_entropy.wgsl"),
+                2,
                 caps,
-            )
+            )?
             .read(Buf::Input(0))
             .read(Buf::Input(1))
             .write(io.further(1))
+            .write(io.further(2))
             .words([self.ignore_index as u32]);
         let d = io.with_epilogue(d, 1);
         Ok(

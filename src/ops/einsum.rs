@@ -8,23 +8,26 @@ use crate::tensor::{Tensor, Trace};
 impl Tensor {
     /// Sums of products of `operands` whose dimensions `equation` names by letters, as `torch.einsum`:
     /// `"bhqd,bhkd->bhqk"`. What is not in the result is summed over; without an arrow the result has the letters that occur
-    /// once, in their alphabetical order. Operands are taken in from the left, two at a time as a product of matrices.
+    /// once, in their alphabetical order. A letter twice in one operand takes the diagonal: `"ii->"` is the trace. A size of 1
+    /// repeats where the letter has another size elsewhere. Operands are taken in from the left, two at a time as a product of
+    /// matrices.
     ///
-    /// A letter twice in one operand (a diagonal) and `...` are misuses.
+    /// `...` and a letter twice in the result are misuses.
     #[track_caller]
     pub fn einsum(equation: &str, operands: &[&Tensor]) -> Tensor {
         let site = Site::here();
         let Some(first) = operands.first() else {
             return Trace::detached("einsum", "takes at least 1 tensor, 0 came", site);
         };
-        if let Some(poisoned) = operands.iter().find(|t| t.is_poisoned()) {
-            return (*poisoned).clone();
+        let trace = first.trace();
+        if trace.own("einsum", operands, site).is_none() {
+            return trace.poison();
         }
         match contract(equation, operands) {
             Ok(result) => result,
             Err(why) => {
                 let message = format!("\"{equation}\": {why}");
-                first.trace().misuse("einsum", message, site)
+                trace.misuse("einsum", message, site)
             }
         }
     }
@@ -70,24 +73,37 @@ fn contract(equation: &str, operands: &[&Tensor]) -> Result<Tensor, String> {
         let tensor = (*tensor).clone();
         terms.push(Term { letters, tensor });
     }
+    let all: Vec<char> = terms.iter().flat_map(|t| t.letters.clone()).collect();
+    let diagonals = terms.into_iter().map(Term::diagonals);
+    let mut terms = diagonals.collect::<Result<Vec<_>, _>>()?;
     let result = match right {
-        Some(right) => letters(right)?,
+        Some(right) => {
+            let result = letters(right)?;
+            match (1..result.len()).find(|&i| result[..i].contains(&result[i])) {
+                Some(i) => return Err(format!("'{}' twice in the result '{right}'", result[i])),
+                None => result,
+            }
+        }
         None => {
-            let all: Vec<char> = terms.iter().flat_map(|t| t.letters.clone()).collect();
             let once = |c: &&char| all.iter().filter(|d| d == c).count() == 1;
             let mut result: Vec<char> = all.iter().filter(once).copied().collect();
             result.sort_unstable();
             result
         }
     };
-    for c in terms.iter().flat_map(|t| &t.letters).chain(&result) {
-        let mut sizes = terms.iter().filter_map(|t| t.size(*c));
-        let size = sizes
-            .next()
-            .ok_or(format!("'{c}' of the result is in no tensor"))?;
-        if let Some(other) = sizes.find(|&s| s != size) {
+    for &c in all.iter().chain(&result) {
+        let sizes: Vec<usize> = terms.iter().filter_map(|t| t.size(c)).collect();
+        if sizes.is_empty() {
+            return Err(format!("'{c}' of the result is in no tensor"));
+        }
+        let Some(size) = sizes.iter().copied().find(|&s| s != 1) else {
+            continue;
+        };
+        if let Some(other) = sizes.iter().find(|&&s| s != size && s != 1) {
             return Err(format!("'{c}' is {size} and {other}"));
         }
+        // What has one element there is the same for all.
+        terms.iter_mut().for_each(|t| t.squeeze(c));
     }
     let mut rest = terms.into_iter();
     let mut product = rest.next().ok_or("names no tensor")?;
@@ -99,22 +115,52 @@ fn contract(equation: &str, operands: &[&Tensor]) -> Result<Tensor, String> {
     Ok(product.sum_to(&result).ordered(&result))
 }
 
-/// The letters of a term, each once.
+/// The letters of a term.
 fn letters(group: &str) -> Result<Vec<char>, String> {
     let letters: Vec<char> = group.chars().collect();
     if let Some(c) = letters.iter().find(|c| !c.is_ascii_alphabetic()) {
         return Err(format!("'{c}' in '{group}': takes letters"));
     }
-    match (1..letters.len()).find(|&i| letters[..i].contains(&letters[i])) {
-        Some(i) => Err(format!("'{}' twice in '{group}'", letters[i])),
-        None => Ok(letters),
-    }
+    Ok(letters)
 }
 
 impl Term {
     fn size(&self, letter: char) -> Option<usize> {
         let d = self.letters.iter().position(|&c| c == letter)?;
         Some(self.tensor.shape()[d])
+    }
+
+    /// With each letter once: the diagonal of those that are there twice.
+    fn diagonals(mut self) -> Result<Self, String> {
+        let twice = |l: &[char]| {
+            let first = |j: usize| l[..j].iter().position(|&c| c == l[j]);
+            (1..l.len()).find_map(|j| first(j).map(|i| (i, j)))
+        };
+        while let Some((i, j)) = twice(&self.letters) {
+            let (c, n, m) = (
+                self.letters[i],
+                self.tensor.shape()[i],
+                self.tensor.shape()[j],
+            );
+            if n != m {
+                let group: String = self.letters.iter().collect();
+                return Err(format!("'{c}' is {n} and {m} in '{group}'"));
+            }
+            self.tensor = self.tensor.diagonal(0, i as isize, j as isize);
+            self.letters.remove(j);
+            self.letters.remove(i);
+            self.letters.push(c);
+        }
+        Ok(self)
+    }
+
+    /// Without the dimension `letter`, where it is of size 1.
+    fn squeeze(&mut self, letter: char) {
+        let d = self.letters.iter().position(|&c| c == letter);
+        if let Some(d) = d.filter(|&d| self.tensor.shape()[d] == 1) {
+            self.tensor = self.tensor.squeeze(d as isize);
+            self.letters.remove(d);
+        }
     }
 
     /// Summed over the letters that are not in `kept`.

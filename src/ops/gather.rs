@@ -9,8 +9,9 @@ use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
 use crate::ops::rows::Rows;
 use crate::ops::scatter_add::ScatterAdd;
+use crate::scalar::Bounds;
 use crate::shape::Shape;
-use crate::tensor::{Tensor, Vjp};
+use crate::tensor::{Limit, Tensor, Vjp};
 use rayon::prelude::*;
 
 /// `x` and `i32` indices along `dim`. What is out of range takes the last element.
@@ -132,6 +133,10 @@ impl OpDef for Gather {
     fn takes_epilogue(&self) -> bool {
         true
     }
+
+    fn bounds(&self, inputs: &[Option<Bounds>], _: &[TensorType]) -> Option<Bounds> {
+        inputs[0]
+    }
 }
 
 impl Gather {
@@ -160,7 +165,9 @@ impl Tensor {
     /// The elements of `self` at `index` along `dim`, each in its own row: `torch.gather`. `index` is `i32`, of the same
     /// rank and, but for `dim`, not larger.
     ///
-    /// A run checks the indices where they are an argument of the function.
+    /// An index that is out of range is an error: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
     #[track_caller]
     pub fn gather(&self, dim: isize, index: &Tensor) -> Tensor {
         let site = Site::here();
@@ -176,8 +183,8 @@ impl Tensor {
             );
             return self.trace().misuse("gather", message, site);
         }
-        self.trace()
-            .require_range(index, shape[dim], None, "indices");
+        let limit = Limit::below(shape[dim], "indices");
+        self.trace().require_range("gather", index, limit, site);
         self.gathered(dim, index, site)
     }
 
@@ -217,15 +224,18 @@ impl Tensor {
 
     /// The slices of `self` at `index` `[m]` (`i32`) along `dim`: `torch.index_select`.
     ///
-    /// A run checks the indices where they are an argument of the function.
+    /// An index that is out of range is an error: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
     #[track_caller]
     pub fn index_select(&self, dim: isize, index: &Tensor) -> Tensor {
         let site = Site::here();
         let Some(dim) = self.dim("index_select", dim, site) else {
             return self.trace().poison();
         };
+        let limit = Limit::below(self.shape()[dim], "indices");
         self.trace()
-            .require_range(index, self.shape()[dim], None, "indices");
+            .require_range("index_select", index, limit, site);
         self.apply(
             Gather {
                 dim,
@@ -240,12 +250,15 @@ impl Tensor {
     /// The rows of `weight` `[v, d]` that the ids `self` `[…]` (`i32`) name, `[…, d]`: `torch.nn.functional.embedding`.
     /// The row `padding_idx` gets no gradient.
     ///
-    /// A run checks the ids where they are an argument of the function.
+    /// An id that is out of range is an error: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
     #[track_caller]
     pub fn embedding(&self, weight: &Tensor, padding_idx: Option<usize>) -> Tensor {
         let site = Site::here();
-        if self.is_poisoned() || weight.is_poisoned() {
-            return self.trace().poison();
+        let of = weight.trace();
+        if of.own("embedding", &[self, weight], site).is_none() {
+            return of.poison();
         }
         let wrong = match weight.shape()[..] {
             [v, _] => padding_idx
@@ -259,8 +272,8 @@ impl Tensor {
         if let Some(message) = wrong {
             return self.trace().misuse("embedding", message, site);
         }
-        self.trace()
-            .require_range(self, weight.shape()[0], None, "ids");
+        let limit = Limit::below(weight.shape()[0], "ids");
+        self.trace().require_range("embedding", self, limit, site);
         let shape: Shape = self
             .shape()
             .iter()

@@ -96,6 +96,9 @@ impl InterpolateOptions {
                 ));
             }
         };
+        if let Some((n, _)) = steps.iter().find(|s| s.0 > i32::MAX as usize) {
+            return Err(format!("{x}: a size of {n} is more than an i32 counts"));
+        }
         if x[2..].contains(&0) || steps.iter().any(|s| s.0 == 0 || s.1 <= 0.0 || s.1.is_nan()) {
             let sizes: Vec<usize> = steps.iter().map(|s| s.0).collect();
             return Err(format!("{x} to {sizes:?}: sizes are at least 1"));
@@ -122,13 +125,14 @@ impl Tensor {
         };
         let nearest = options.mode == InterpolateMode::Nearest;
         let all = steps.into_iter().enumerate();
-        all.fold(self.clone(), |x, (d, (size, step))| {
+        let result = all.fold(self.clone(), |x, (d, (size, step))| {
             if nearest {
                 x.nearest(d + 2, size, step)
             } else {
                 x.linear(d + 2, size, step, options.align_corners)
             }
-        })
+        });
+        self.unless_same(result, site)
     }
 
     fn nearest(&self, dim: usize, size: usize, step: f64) -> Tensor {

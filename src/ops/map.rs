@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Site};
 use crate::graph::TensorType;
 use crate::kernel::{Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, Kind, OpDef};
-use crate::ops::operand::Operand;
+use crate::ops::operand::{Operand, other_dtype};
 use crate::scalar::{Expr, GeluApprox};
 use crate::shape::Shape;
 use crate::tensor::{Tensor, Vjp};
@@ -52,6 +52,11 @@ impl OpDef for Map {
                     return None;
                 };
                 let used = expr.loads();
+                if used.is_empty() {
+                    // A multiple of the incoming gradient that is a constant is 0: of a power of 0, for example.
+                    let zero = g.trace.scalar(0.0);
+                    return Some(zero.expand(g.inputs[k].shape().clone()));
+                }
                 let expr = expr.substitute(&mut |s, dtype| {
                     Expr::load(used.iter().position(|u| *u == s).unwrap_or(0) + 1, dtype)
                 });
@@ -80,7 +85,11 @@ impl OpDef for Map {
         let n = io.outputs[0].numel();
         // Software adapters pay for each workgroup: few of them, whose threads loop.
         let threads = 64.min(caps.threads);
-        let most = if caps.software { 64 } else { usize::MAX };
+        let most = if caps.software {
+            n.div_ceil(threads as usize * caps.iterations).max(64)
+        } else {
+            usize::MAX
+        };
         for width in [4, 1] {
             let groups = (n / width).div_ceil(threads as usize).min(most);
             let d = Dispatch::new("map", include_str!("../../shaders/map.wgsl"))
@@ -124,12 +133,12 @@ macro_rules! unary {
     };
 }
 unary! {
-    /// `|x|`
-    abs();
     /// -1, 0 or 1
     sign();
     /// `e^x`
     exp();
+    /// `e^x - 1`, exact near 0: `torch.expm1`
+    expm1();
     /// Natural logarithm.
     log();
     /// `log(1 + x)`
@@ -140,8 +149,6 @@ unary! {
     rsqrt();
     /// `1 / x`
     reciprocal();
-    /// `x * x`
-    square();
     /// Sine, of radians.
     sin();
     /// Cosine, of radians.
@@ -184,9 +191,9 @@ unary! {
     gelu(approximate: GeluApprox);
     /// `log(1 + e^(beta x)) / beta`; `x` itself where `beta x > threshold`.
     softplus(beta: f32, threshold: f32);
-    /// `x` held in `min..max`; no gradient at the bounds.
+    /// `x` held in `min..=max`; no gradient at the bounds.
     hardtanh(min: f32, max: f32);
-    /// `x` held in `min..=max`.
+    /// `x` held in `min..=max`; no gradient at the bounds, of which an infinite one is none: `torch.clamp`.
     clamp(min: f32, max: f32);
     /// `x` where `|x| > lambda`, else 0.
     hardshrink(lambda: f32);
@@ -251,6 +258,17 @@ impl Tensor {
         map(name, f(&operand(self, 0)), &[self], site)
     }
 
+    fn number1(&self, name: &'static str, f: impl FnOnce(&Expr) -> Expr, site: Site) -> Tensor {
+        if self.dtype() == DType::Bool {
+            let message = format!(
+                "takes numbers, {} came: convert with to_f32() or to(DType::I32)",
+                self.ty()
+            );
+            return self.trace().misuse(name, message, site);
+        }
+        map(name, f(&operand(self, 0)), &[self], site)
+    }
+
     fn numbers(
         &self,
         name: &'static str,
@@ -262,7 +280,12 @@ impl Tensor {
             && (self.dtype() != DType::Bool || matches!(name, "eq" | "ne"))
             && (name != "pow" || self.dtype().is_float());
         if !fits && !self.is_poisoned() && !other.is_poisoned() {
-            let message = format!("{} and {}: the dtypes do not fit", self.ty(), other.ty());
+            let hint = other_dtype(self.dtype(), other.dtype());
+            let message = format!(
+                "{} and {}: the dtypes do not fit: {hint}",
+                self.ty(),
+                other.ty()
+            );
             return self.trace().misuse(name, message, site);
         }
         map(
@@ -280,10 +303,22 @@ impl Tensor {
         self.numbers("ne", &other, |a, b| a.equals(b).not(), Site::here())
     }
 
-    /// `-x`
+    /// `-x`, of integers too.
     #[track_caller]
     pub fn neg(&self) -> Tensor {
-        self.float1("neg", |x| -x, Site::here())
+        self.number1("neg", |x| -x, Site::here())
+    }
+
+    /// `|x|`, of integers too.
+    #[track_caller]
+    pub fn abs(&self) -> Tensor {
+        self.number1("abs", Expr::abs, Site::here())
+    }
+
+    /// `x * x`, of integers too.
+    #[track_caller]
+    pub fn square(&self) -> Tensor {
+        self.number1("square", Expr::square, Site::here())
     }
 
     /// `x + value`
@@ -305,7 +340,12 @@ impl Tensor {
         if a.dtype() != b.dtype() && !a.is_poisoned() && !b.is_poisoned() {
             return self.trace().misuse(
                 "where",
-                format!("{} and {}: the dtypes differ", a.ty(), b.ty()),
+                format!(
+                    "{} and {}: the dtypes differ: {}",
+                    a.ty(),
+                    b.ty(),
+                    other_dtype(a.dtype(), b.dtype())
+                ),
                 site,
             );
         }
@@ -356,13 +396,14 @@ impl Tensor {
         self.float1("isnan", Expr::is_nan, Site::here())
     }
 
-    /// The elements converted to `dtype`; floats to integers towards zero.
+    /// The elements converted to `dtype`; floats to integers towards zero, to the nearest one where they do not fit, NaN to 0.
     #[track_caller]
     pub fn to(&self, dtype: DType) -> Tensor {
+        let site = Site::here();
         if dtype == self.dtype() {
-            return self.clone();
+            return self.again(site);
         }
-        map("to", operand(self, 0).cast(dtype), &[self], Site::here())
+        map("to", operand(self, 0).cast(dtype), &[self], site)
     }
 
     /// [`Tensor::to`] `f32`.

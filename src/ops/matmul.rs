@@ -89,9 +89,12 @@ impl Form {
             .grid(caps.grid(tiles.div_ceil(self.tiles)));
         match split {
             1 => Some(io.with_epilogue(d, self.width)?.into()),
-            _ => reduce::in_parts(io, caps, split, reduce::Combine::Sum, |part| {
-                part.with_epilogue(d, self.width)
-            }),
+            _ => {
+                let sums = (split, reduce::Combine::Sum);
+                reduce::in_parts(io, caps, sums, Kernels::default(), |part| {
+                    part.with_epilogue(d, self.width)
+                })
+            }
         }
     }
 }
@@ -204,7 +207,7 @@ impl OpDef for Matmul {
         let (a, b) = (&a.shape, &b.shape);
         if a.rank() < 2 || b.rank() < 2 {
             return Err(format!(
-                "{a} x {b}: takes matrices, at least 2 dimensions each"
+                "{a} x {b}: takes vectors or matrices, at least 1 dimension each"
             ));
         }
         let s = self.sizes(a, b);
@@ -402,17 +405,49 @@ unsafe fn gemm_to(
 }
 
 impl Tensor {
-    /// The product of matrices, as `torch.matmul`: `[…, m, k] x […, k, n]`, batch dimensions broadcast; one-dimensional
-    /// operands are a row on the left, a column on the right.
+    /// The product of matrices, as `torch.matmul`: `[…, m, k] x […, k, n]` to `[…, m, n]`, batch dimensions broadcast. A
+    /// vector `[k]` is a row on the left and a column on the right, and the result lacks that dimension: `[k] x [k]` is
+    /// `[]`, as `torch.dot`; `[k] x […, k, n]` is `[…, n]`, `[…, m, k] x [k]` is `[…, m]`.
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         let site = Site::here();
-        if self.rank() == 1 && !self.is_poisoned() {
-            return self.unsqueeze(0).matmul(other).squeeze(-2);
+        let (ra, rb) = (self.rank(), other.rank());
+        let scalars = ra == 0 || rb == 0;
+        if scalars || self.is_poisoned() || other.is_poisoned() || (ra > 1 && rb > 1) {
+            return self.product(other, site);
         }
-        if other.rank() == 1 && !other.is_poisoned() {
-            return self.matmul(&other.unsqueeze(1)).squeeze(-1);
+        let inner = [self.shape()[ra - 1], other.shape()[rb.max(2) - 2]];
+        if inner[0] != inner[1] {
+            let [a, b] = inner;
+            let message = format!(
+                "{} x {}: inner sizes {a} and {b} differ",
+                self.shape(),
+                other.shape()
+            );
+            return self.trace().misuse("matmul", message, site);
         }
+        // A vector is a row on the left or a column on the right, and that dimension goes away again.
+        let row = self.reshape_to(match ra {
+            1 => [1, inner[0]].into(),
+            _ => self.shape().clone(),
+        });
+        let column = other.reshape_to(match rb {
+            1 => [inner[1], 1].into(),
+            _ => other.shape().clone(),
+        });
+        let y = row.product(&column, site);
+        let mut shape = y.shape().to_vec();
+        if rb == 1 && !y.is_poisoned() {
+            shape.pop();
+        }
+        if ra == 1 && !y.is_poisoned() {
+            shape.remove(shape.len() - rb.min(2));
+        }
+        y.reshape_to(shape.into())
+    }
+
+    /// The product of matrices, batch dimensions broadcast.
+    fn product(&self, other: &Tensor, site: Site) -> Tensor {
         let plain = Matmul {
             transpose_a: false,
             transpose_b: false,

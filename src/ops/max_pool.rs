@@ -87,15 +87,10 @@ impl OpDef for MaxPool {
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let (input, output) = (&io.inputs[0].shape, &io.outputs[0].shape);
         let geometry = self.windows.geometry(&input[2..], &output[2..]);
-        geometry.check("max_pool", caps)?;
+        let source = include_str!("../../shaders/max_pool.wgsl");
+        let (n, turns) = (output.numel(), geometry.reach());
         let d = geometry
-            .launch(
-                "max_pool",
-                include_str!("../../shaders/max_pool.wgsl"),
-                output.numel(),
-                false,
-                caps,
-            )
+            .launch(("max_pool", source), n, turns, false, caps)?
             .read(Buf::Input(0))
             .write(Buf::Output(io.epilogue.exprs.len()));
         kernel(io, d, "max_pool")
@@ -213,10 +208,13 @@ impl OpDef for MaxPoolGrad {
         let (grad, x) = (&io.inputs[0].shape, &io.outputs[0].shape);
         let source = include_str!("../../shaders/max_pool_grad.wgsl");
         let geometry = self.windows.geometry(&x[2..], &grad[2..]);
-        let tiled = geometry.covers();
-        let tasks = if tiled { grad.numel() } else { x.numel() };
+        let tiled = geometry.covers() && geometry.reach() <= caps.iterations;
+        let (n, turns) = match tiled {
+            true => (grad.numel(), geometry.reach()),
+            false => (x.numel(), geometry.overlaps()),
+        };
         let d = geometry
-            .launch("max_pool_grad", source, tasks, false, caps)
+            .launch(("max_pool_grad", source), n, turns, false, caps)?
             .constant("TILED", u32::from(tiled))
             .read(Buf::Input(0))
             .read(Buf::Input(1));
@@ -276,7 +274,7 @@ impl OpDef for MaxPoolGather {
         let d = self
             .windows
             .geometry(&x[2..], &y[2..])
-            .launch("max_pool_gather", source, y.numel(), false, caps)
+            .launch(("max_pool_gather", source), y.numel(), 1, false, caps)?
             .read(Buf::Input(0))
             .read(Buf::Input(1));
         kernel(io, d, "max_pool_gather")

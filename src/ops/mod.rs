@@ -34,6 +34,7 @@ pub mod pack;
 pub mod pad;
 pub mod parametric;
 pub mod pool;
+pub mod product;
 pub mod random;
 pub mod recurrence;
 pub mod recurrence_grad;

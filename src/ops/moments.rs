@@ -225,6 +225,7 @@ impl OpDef for Moments {
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let sets = Sets::of(&io.inputs[0].shape, &self.kept);
         let parts = sets.parts(caps);
+        caps.allow_turns("moments", 2 * parts)?;
         let first = sets
             .launch(
                 "moments",

@@ -250,7 +250,7 @@ impl Tensor {
     /// `self` `[n, c, …]`, each of `groups` parts of the channels normalised.
     fn by_channel(&self, groups: usize, affine: Affine, eps: f32, site: Site) -> Tensor {
         let (n, c) = (self.shape()[0], self.shape()[1]);
-        let per = c / groups;
+        let per = c.checked_div(groups).unwrap_or(0);
         let x = self.reshape_to([n, groups, per, self.spatial()].into());
         let affine = affine.map(|t| Some(t?.reshape_to([1, groups, per, 1].into())));
         x.rows_normalized(affine, RowNorm { centred: true, eps }, site)

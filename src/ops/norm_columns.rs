@@ -6,7 +6,7 @@ use crate::graph::TensorType;
 use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
 use crate::ops::norm_sums::{NormSums, halves};
-use crate::ops::view::View;
+use crate::ops::view::through;
 use crate::shape::Shape;
 use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
@@ -31,15 +31,17 @@ impl NormColumns {
     }
 
     /// The same as a composition, of which the second derivative is made.
-    fn composed(&self, of: &[Tensor; 6], g: &Vjp) -> [Tensor; 2] {
-        let [x, grad, weight, mean, rstd, sums] = of;
+    fn composed(&self, of: &[Tensor], g: &Vjp) -> Vec<Tensor> {
+        let [x, grad, weight, mean, rstd, sums] = of else {
+            return Vec::new();
+        };
         let [kept, columns] = Self::shapes(x.shape());
         let [plain, along] = halves(sums, &kept).map(|t| t.mul_scalar(1.0 / x.shape()[2] as f32));
         let rest = x.sub(mean).mul(rstd).mul(&along);
         let rest = if self.centred { rest.add(&plain) } else { rest };
         let dx = grad.mul(weight).sub(&rest).mul(rstd);
         let op = NormSums { kept: columns };
-        [dx, x.apply(op, &[grad, mean, rstd], g.site)]
+        vec![dx, x.apply(op, &[grad, mean, rstd], g.site)]
     }
 }
 
@@ -69,16 +71,7 @@ impl OpDef for NormColumns {
     }
 
     fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
-        // Views of the inputs: what leads to these is not theirs to differentiate.
-        let view = |t: &Tensor| t.apply(View::Expand(t.shape().clone()), &[], g.site);
-        let inputs: Vec<Tensor> = g.inputs.iter().map(view).collect();
-        let Ok(of) = <[Tensor; 6]>::try_from(inputs) else {
-            return g.no_gradient(self.name());
-        };
-        let [dx, sums] = self.composed(&of, g);
-        let sum = dx.mul(&g.grad(0)).sum(&[], false);
-        let sum = sum.add(&sums.mul(&g.grad(1)).sum(&[], false));
-        g.trace.gradients(&sum, &of.each_ref())
+        through(g, |inputs| self.composed(inputs, g))
     }
 
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
@@ -127,6 +120,7 @@ impl OpDef for NormColumns {
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let shape = &io.inputs[0].shape;
         let (rows, columns) = (shape[0], shape[1] * shape[2]);
+        caps.allow_turns("norm_columns", rows)?;
         let threads = caps.lanes();
         let last = io.inputs[2].shape.numel() - 1;
         let d = Dispatch::new(

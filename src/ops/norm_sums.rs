@@ -174,7 +174,8 @@ impl OpDef for NormSums {
         let kernels = if parts == 1 {
             io.with_epilogue(d, 1).map(Kernels::from)
         } else {
-            in_parts(io, caps, parts, Combine::Sum, |part| {
+            let sums = (parts, Combine::Sum);
+            in_parts(io, caps, sums, Kernels::default(), |part| {
                 part.with_epilogue(d, 1)
             })
         };

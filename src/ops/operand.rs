@@ -9,6 +9,19 @@ pub trait Operand {
     fn beside(self, tensor: &Tensor) -> Tensor;
 }
 
+/// What helps where two dtypes should be one.
+pub(crate) fn other_dtype(first: DType, second: DType) -> String {
+    match (first, second) {
+        (_, DType::F32) if !first.is_float() => "convert the first with to_f32()".to_owned(),
+        (DType::F32, _) if !second.is_float() => "convert the second with to_f32()".to_owned(),
+        (DType::Bool, DType::Bool) => "convert both with to_f32() or to(DType::I32)".to_owned(),
+        (DType::Bool, _) => format!("convert the first with to(DType::{second:?})"),
+        (_, DType::Bool) => format!("convert the second with to(DType::{first:?})"),
+        _ if first == second => "convert both with to_f32()".to_owned(),
+        _ => format!("convert the second with to(DType::{first:?})"),
+    }
+}
+
 impl Operand for &Tensor {
     fn beside(self, _: &Tensor) -> Tensor {
         self.clone()

@@ -36,13 +36,12 @@ impl OpDef for Pad {
             return Err(format!("{x}: takes at most {RANK} dimensions"));
         }
         let size = |d: usize| {
-            self.low[d]
-                + self.high[d]
-                + if x[d] == 0 {
-                    0
-                } else {
-                    (x[d] - 1) * self.step[d] + 1
-                }
+            let inside = match x[d] {
+                0 => 0,
+                n => (n - 1).saturating_mul(self.step[d]).saturating_add(1),
+            };
+            let outside = self.low[d].saturating_add(self.high[d]);
+            outside.saturating_add(inside)
         };
         Ok(vec![TensorType::new(
             (0..x.rank()).map(size).collect::<Shape>(),
@@ -124,6 +123,9 @@ impl Tensor {
                 self.shape()
             );
             return self.trace().misuse("pad", message, site);
+        }
+        if pad.iter().all(|n| *n == 0) {
+            return self.again(site);
         }
         let at = |d: usize, k: usize| pad.get(2 * (rank - 1 - d) + k).copied().unwrap_or(0);
         let bits = match self.dtype() {

@@ -153,38 +153,63 @@ impl Geometry {
         !self.adaptive && w.dilation == [1; 3] && (0..3).all(along)
     }
 
-    /// An error where a window is too large for one thread.
-    pub fn check(&self, name: &str, caps: &Caps) -> Result<(), Error> {
+    /// The most elements that a window has.
+    pub fn reach(&self) -> usize {
         let w = &self.window;
         let along = |d: usize| match self.adaptive {
             true => (w.input[d].div_ceil(w.output[d].max(1)) + 1).min(w.input[d]),
-            false => w.kernel[d],
+            false => w.kernel[d].min(w.input[d]),
         };
-        caps.allow_turns(name, (0..3).map(along).product())
+        (0..3).map(along).product()
     }
 
-    /// The launch of a pooling shader with one thread for each of `n` elements.
+    /// The most windows that an element is in.
+    pub fn overlaps(&self) -> usize {
+        let w = &self.window;
+        let along = |d: usize| match self.adaptive {
+            true => (w.output[d].div_ceil(w.input[d].max(1)) + 1).min(w.output[d]),
+            false => ((w.kernel[d] - 1) * w.dilation[d] / w.stride[d] + 1).min(w.output[d]),
+        };
+        (0..3).map(along).product()
+    }
+
+    /// The launch of a pooling shader with one thread for each of `n` elements, or a workgroup where the `turns` that an
+    /// element takes are too many for a thread.
+    ///
+    /// # Errors
+    /// They are too many for a workgroup.
     pub fn launch(
         &self,
-        stem: &'static str,
-        source: &'static str,
+        (stem, source): (&'static str, &'static str),
         n: usize,
+        turns: usize,
         flag: bool,
         caps: &Caps,
-    ) -> Dispatch {
-        let threads = caps.lanes();
+    ) -> Result<Dispatch, Error> {
         let w = &self.window;
+        let team = turns > caps.iterations;
+        let (threads, groups, library) = if team {
+            let library = include_str!("../../shaders/lib/row_team.wgsl");
+            (caps.threads.min(256), n, library)
+        } else {
+            let threads = caps.lanes();
+            let library = include_str!("../../shaders/lib/row_single.wgsl");
+            (threads, n.div_ceil(threads as usize), library)
+        };
+        let members = if team { threads as usize } else { 1 };
+        caps.allow_turns(stem, turns.div_ceil(members))?;
         let mut d = Dispatch::new(stem, source)
             .sizes([n, usize::from(flag), 0, 0])
             .constant("THREADS", threads)
-            .grid(caps.grid(n.div_ceil(threads as usize)));
+            .grid(caps.grid(groups));
         for k in 0..3 {
             d = d.sizes([w.input[k], w.output[k], w.kernel[k], w.stride[k]]);
             d = d.sizes([w.padding[k], w.dilation[k], usize::from(self.adaptive), 0]);
         }
         d.generated
             .push_str(include_str!("../../shaders/lib/pool.wgsl"));
-        d
+        d.generated.push_str(library);
+        Ok(d)
     }
 }
 

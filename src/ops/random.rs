@@ -91,7 +91,7 @@ impl Trace {
 
 impl Tensor {
     /// In training, each element with probability `p` (from 0 to 1) replaced by 0 and the others divided by `1 - p`; in
-    /// evaluation `self`. As `torch.nn.functional.dropout`.
+    /// evaluation, or where `p` is 0, all as they are. As `torch.nn.functional.dropout`.
     #[track_caller]
     pub fn dropout(&self, p: f32) -> Tensor {
         self.drop_out("dropout", p, self.shape().clone(), Site::here())
@@ -116,7 +116,7 @@ impl Tensor {
             );
         }
         if self.is_poisoned() || p == 0.0 || !trace.is_training() {
-            return self.clone();
+            return self.again(site);
         }
         if p == 1.0 {
             return self.mul_scalar(0.0);

@@ -2,6 +2,7 @@
 //! steps by one product before, and gradients of weights are products over all steps after it.
 
 mod cell;
+pub(crate) mod composed;
 mod cpu;
 mod launch;
 
@@ -18,7 +19,7 @@ use crate::op::{CpuIo, GpuIo, OpDef};
 use crate::ops::recurrence_grad::RecurrenceGrad;
 use crate::ops::recurrence_previous::RecurrencePrevious;
 use crate::shape::Shape;
-use crate::tensor::{Tensor, Vjp};
+use crate::tensor::{Limit, Tensor, Vjp};
 use std::sync::Arc;
 
 /// From `x [n, t, gates h]`, what comes from the input, `weight [gates h, h]`, for a GRU its `bias [gates h]`, the initial
@@ -103,8 +104,12 @@ impl OpDef for Recurrence {
         let (start, lengths) = (&g.inputs[count - 2], &g.inputs[count - 1]);
         let kept = g.outputs.get(2).unwrap_or(&g.outputs[0]);
         let (grad, last) = (g.grad(0), g.grad(1));
-        let op = Arc::new(RecurrenceGrad { of: *self });
-        let grads = (g.trace).push(op, &[weight, kept, start, lengths, &grad, &last], g.site);
+        let inputs = [weight, kept, start, lengths, &grad, &last];
+        let grads = match g.grads.get(2) {
+            // Only second gradients reach what was kept.
+            Some(Some(of_kept)) => composed::backward(*self, inputs, Some(of_kept)),
+            _ => (g.trace).push(Arc::new(RecurrenceGrad { of: *self }), &inputs, g.site),
+        };
         let [dx, dstart, ..] = &grads[..] else {
             return vec![None; count];
         };
@@ -189,8 +194,8 @@ impl Tensor {
     /// `[states, n, h]` (zeros by default; an LSTM has two, the hidden one and the cell's), and the `i32` numbers of valid
     /// steps `lengths [n]` (all by default).
     ///
-    /// The hidden states `[n, t, h]`, 0 past the valid steps, and the last states `[states, n, h]`. A run checks the
-    /// lengths where they are an argument of the function.
+    /// The hidden states `[n, t, h]`, 0 past the valid steps, and the last states `[states, n, h]`. A length above `t` is an
+    /// error. Gradients of the gradient are unrolled, step by step.
     #[track_caller]
     pub fn recurrence(
         &self,
@@ -209,7 +214,8 @@ impl Tensor {
         };
         let lengths = match lengths {
             Some(lengths) => {
-                trace.require_range(lengths, t + 1, None, "lengths");
+                let limit = Limit::below(t + 1, "lengths");
+                trace.require_range(op.name(), lengths, limit, site);
                 lengths.clone()
             }
             None => trace.constant(Array::vector(vec![t as i32; n])),

@@ -5,7 +5,9 @@ use crate::error::Result;
 use crate::graph::TensorType;
 use crate::kernel::{Buf, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
-use crate::ops::recurrence::{Launch, Recurrence};
+use crate::ops::recurrence::{Launch, Recurrence, composed};
+use crate::ops::view::through;
+use crate::tensor::{Tensor, Vjp};
 
 /// From `weight [gates h, h]`, what was kept `[n, t, 5, h]` (for an RNN its hidden states), the initial states, the lengths
 /// and the gradients of the hidden states `[n, t, h]` and of the last states, to the gradients of what comes from the input
@@ -32,6 +34,16 @@ impl OpDef for RecurrenceGrad {
             outputs.push(x);
         }
         Ok(outputs)
+    }
+
+    fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
+        through(g, |inputs| match inputs {
+            [weight, kept, start, lengths, grad, last] => {
+                let inputs = [weight, kept, start, lengths, grad, last];
+                composed::backward(self.of, inputs, None)
+            }
+            _ => Vec::new(),
+        })
     }
 
     fn multiply_adds(&self, inputs: &[TensorType], outputs: &[TensorType]) -> u64 {

@@ -5,6 +5,9 @@ use crate::error::{Error, Result};
 use crate::graph::TensorType;
 use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
+use crate::ops::recurrence::composed::previous;
+use crate::ops::view::through;
+use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
 
 /// From hidden states `[n, t, h]`, initial states `[states, n, h]` (of which the first counts) and the `i32` numbers of valid
@@ -22,6 +25,13 @@ impl OpDef for RecurrencePrevious {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         Ok(vec![inputs[0].clone()])
+    }
+
+    fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
+        through(g, |inputs| match inputs {
+            [hidden, start, lengths] => vec![previous(self.reverse, [hidden, start, lengths])],
+            _ => Vec::new(),
+        })
     }
 
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {

@@ -1,16 +1,27 @@
-//! `reduce`: sum, maximum, minimum, product over dimensions, with whatever elementwise chain comes before fused in.
+//! `reduce`: sum, maximum, minimum over dimensions, with whatever elementwise chain comes before fused in.
+
+mod cpu;
+
+mod parts;
+
+pub(crate) use parts::in_parts;
 
 use crate::DType;
 use crate::caps::Caps;
 use crate::error::{Error, Result, Site};
-use crate::fused::{Evaluator, Load, Map};
 use crate::graph::TensorType;
-use crate::kernel::{Buf, Dispatch, Kernels};
+use crate::kernel::{Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, Kind, OpDef};
-use crate::scalar::{BLOCK, Expr, Registers};
-use crate::shape::{Layout, Shape};
+use crate::scalar::Bounds;
+use crate::shape::Shape;
 use crate::tensor::{Tensor, Vjp};
-use rayon::prelude::*;
+use std::fmt::Write;
+
+/// Elements of a row that kernels count: less than half of what 32 bits hold, so that no sum of an index and a step wraps.
+const COLUMNS: usize = 1 << 31;
+
+/// Elements over which several dimensions are reduced at once: kernels take an index below it apart exactly.
+const TOGETHER: usize = 1 << 30;
 
 /// How elements are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +58,10 @@ impl OpDef for Reduce {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let x = &inputs[0];
-        if x.dtype != DType::F32 {
-            return Err(format!("takes f32, {x} came: convert with to_f32()"));
+        if x.dtype == DType::Bool {
+            return Err(format!(
+                "takes numbers, {x} came: convert with to(DType::I32)"
+            ));
         }
         if self.combine != Combine::Sum && self.dims.iter().any(|&d| x.shape[d] == 0) {
             return Err(format!(
@@ -57,9 +70,14 @@ impl OpDef for Reduce {
             ));
         }
         let kept = (0..x.shape.rank()).filter(|d| !self.dims.contains(d));
-        Ok(vec![TensorType::f32(
+        Ok(vec![TensorType::new(
             kept.map(|d| x.shape[d]).collect::<Shape>(),
+            x.dtype,
         )])
+    }
+
+    fn bounds(&self, inputs: &[Option<Bounds>], _: &[TensorType]) -> Option<Bounds> {
+        inputs[0].filter(|_| self.combine != Combine::Sum)
     }
 
     fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
@@ -92,32 +110,10 @@ impl OpDef for Reduce {
             .prologue
             .take()
             .ok_or_else(|| Error::Device("a reduction came without a prologue".into()))?;
-        let out = io.output::<f32>(0);
-        let kept = map
-            .loads
-            .first()
-            .map_or(0, |l| l.layout.shape.rank() - self.dims.len());
-        let rows = out.len();
-        let columns = map
-            .loads
-            .first()
-            .map_or(0, |l| l.layout.shape[kept..].iter().product());
-        if rows == 0 {
-            return Ok(());
-        }
-        // Where neighbouring rows, not neighbouring columns, lie together: walk along rows, all columns in turn.
-        let along = |from: usize, to: usize| {
-            map.loads.iter().any(|l| {
-                (from..to)
-                    .rev()
-                    .find(|&d| l.layout.shape[d] > 1)
-                    .is_some_and(|d| l.layout.strides[d] == 1)
-            })
-        };
-        if rows >= 16 && columns > 1 && !along(kept, kept + self.dims.len()) && along(0, kept) {
-            self.by_columns(&map.swapped(kept), &operands, out, columns);
-        } else {
-            self.by_rows(map, &operands, out, columns);
+        match io.output_type(0).dtype {
+            DType::F32 => self.numbers::<f32>(map, &operands, io.output(0)),
+            DType::I32 => self.numbers::<i32>(map, &operands, io.output(0)),
+            _ => self.numbers::<u32>(map, &operands, io.output(0)),
         }
         Ok(())
     }
@@ -132,7 +128,14 @@ impl OpDef for Reduce {
             .loads
             .first()
             .map_or(0, |l| l.layout.shape[kept..].iter().product());
-        let rows = io.outputs[0].numel();
+        if columns > COLUMNS {
+            return Err(Error::Device(format!(
+                "{} over a dimension of {columns} elements: kernels count up to {COLUMNS}: use the CPU (WGRAD_DEVICE=cpu) or \
+                 several dimensions",
+                self.name()
+            )));
+        }
+        let (rows, dtype) = (io.outputs[0].numel(), io.outputs[0].dtype);
         // Enough tasks to fill the device: long rows are cut in chunks, whose results a second launch combines.
         let wanted = if caps.software { 16 } else { 4096 };
         let most = columns.div_ceil(1024).max(1);
@@ -142,12 +145,13 @@ impl OpDef for Reduce {
         let no = || Error::Device("a reduction has more operands than the device binds".into());
         if chunks == 1 {
             return Ok(io
-                .with_prologue(self.launch(caps, rows, columns, 1), kept)
+                .with_prologue(self.launch(caps, dtype, rows, [columns, 1]), kept)
                 .ok_or_else(no)?
                 .into());
         }
-        in_parts(io, caps, chunks, self.combine, |part| {
-            part.with_prologue(self.launch(caps, rows, columns, chunks), kept)
+        let parts = (chunks, self.combine);
+        in_parts(io, caps, parts, Kernels::default(), |part| {
+            part.with_prologue(self.launch(caps, dtype, rows, [columns, chunks]), kept)
         })
         .ok_or_else(no)
     }
@@ -157,59 +161,15 @@ impl OpDef for Reduce {
     }
 }
 
-/// Kernels of an operator that computes its first output as `parts` parts to be combined: `first` launches the parts, each
-/// a whole output behind the last one, in scratch memory; a second launch combines them and goes through the epilogue.
-pub(crate) fn in_parts(
-    io: &GpuIo,
-    caps: &Caps,
-    parts: usize,
-    combine: Combine,
-    first: impl FnOnce(&GpuIo) -> Option<Dispatch>,
-) -> Option<Kernels> {
-    let n = io.outputs[0].numel();
-    let identity = Map::identity(DType::F32);
-    let partial = [TensorType::f32([parts, n])];
-    let mut first = first(&GpuIo {
-        outputs: &partial,
-        epilogue: &identity,
-        in_place: &[None],
-        ..*io
-    })?;
-    let layout = Layout::contiguous([parts, n]).permute(&[1, 0]);
-    let sums = Map {
-        exprs: vec![Expr::arg(1)],
-        loads: vec![Load {
-            operand: 0,
-            layout,
-            dtype: DType::F32,
-        }],
-    };
-    let second = GpuIo {
-        prologue: Some(&sums),
-        ..*io
-    };
-    let add = Reduce {
-        combine,
-        dims: vec![1],
-    };
-    let mut second = second.with_prologue(add.launch(caps, n, parts, 1), 1)?;
-    let redirect = |d: &mut Dispatch, from: Buf| {
-        d.bindings
-            .iter_mut()
-            .filter(|b| b.buf == from)
-            .for_each(|b| b.buf = Buf::Scratch(0));
-    };
-    redirect(&mut first, Buf::Output(0));
-    redirect(&mut second, Buf::Prologue(0));
-    Some(Kernels {
-        dispatches: vec![first, second],
-        scratch: vec![parts * n],
-    })
-}
-
 impl Reduce {
-    /// One launch that reduces `rows` rows of `columns`, each in `chunks` parts.
-    fn launch(&self, caps: &Caps, rows: usize, columns: usize, chunks: usize) -> Dispatch {
+    /// One launch that reduces `rows` rows of `columns` elements of type `dtype`, each in `chunks` parts.
+    pub(super) fn launch(
+        &self,
+        caps: &Caps,
+        dtype: DType,
+        rows: usize,
+        [columns, chunks]: [usize; 2],
+    ) -> Dispatch {
         let tasks = rows * chunks;
         let tree = !caps.software && columns / chunks >= 64;
         let (stem, source, threads) = if tree {
@@ -236,162 +196,52 @@ impl Reduce {
         };
         let mut d =
             Dispatch::new(stem, source).sizes([rows, columns, chunks, columns.div_ceil(chunks)]);
-        d.generated.push_str(match self.combine {
-            Combine::Sum => "fn combine(a: C, b: C) -> C { return a + b; }\nfn initial() -> C { return C(0.0); }\n",
-            Combine::Max => "fn combine(a: C, b: C) -> C { return max_f(a, b); }\nfn initial() -> C { return from_bits(0xff800000u); }\n",
-            Combine::Min => "fn combine(a: C, b: C) -> C { return min_f(a, b); }\nfn initial() -> C { return from_bits(0x7f800000u); }\n",
-        });
-        d.constant("THREADS", threads).grid(caps.grid(groups))
-    }
-
-    fn combine(&self, a: f64, b: f64) -> f64 {
-        match self.combine {
-            Combine::Sum => a + b,
-            Combine::Max => {
-                if a > b || a.is_nan() {
-                    a
-                } else {
-                    b
-                }
-            }
-            Combine::Min => {
-                if a < b || a.is_nan() {
-                    a
-                } else {
-                    b
-                }
-            }
-        }
-    }
-
-    fn initial(&self) -> f64 {
-        match self.combine {
-            Combine::Sum => 0.0,
-            Combine::Max => f64::NEG_INFINITY,
-            Combine::Min => f64::INFINITY,
-        }
-    }
-
-    /// All of `x` combined. Eight running values, so that the sum of a long block loses little and is quick.
-    fn fold(&self, x: &[f32]) -> f64 {
-        if self.combine == Combine::Sum {
-            let mut lanes = [0.0f32; 8];
-            let (head, tail) = x.split_at(x.len() / 8 * 8);
-            for eight in head.chunks_exact(8) {
-                lanes.iter_mut().zip(eight).for_each(|(l, v)| *l += v);
-            }
-            lanes.iter().chain(tail).map(|&v| f64::from(v)).sum()
-        } else {
-            x.iter()
-                .fold(self.initial(), |a, &v| self.combine(a, f64::from(v)))
-        }
-    }
-
-    /// Row after row; rows that are long are cut in parts of fixed length, so that threads do not change the result.
-    fn by_rows(&self, map: &Map, operands: &[*const u32], out: &mut [f32], columns: usize) {
-        const PART: usize = 64 * BLOCK;
-        // SAFETY: the device's promise to `CpuIo`.
-        let e = unsafe { Evaluator::new(map, operands) };
-        let span = |regs: &mut Registers, from: usize, to: usize| {
-            (from..to).step_by(BLOCK).fold(self.initial(), |sum, at| {
-                let x = e.values(regs, at, BLOCK.min(to - at));
-                self.combine(sum, self.fold(x))
-            })
+        let (combine, initial) = match (self.combine, dtype) {
+            (Combine::Sum, _) => ("a + b", "C()"),
+            (Combine::Max, DType::F32) => ("max_f(a, b)", "from_bits(0xff800000u)"),
+            (Combine::Min, DType::F32) => ("min_f(a, b)", "from_bits(0x7f800000u)"),
+            (Combine::Max, DType::I32) => ("max(a, b)", "-2147483647 - 1"),
+            (Combine::Min, DType::I32) => ("min(a, b)", "2147483647"),
+            (Combine::Max, _) => ("max(a, b)", "0u"),
+            (Combine::Min, _) => ("min(a, b)", "0xffffffffu"),
         };
-        if columns >= 2 * PART {
-            for (row, out) in out.iter_mut().enumerate() {
-                let part = |p: usize| {
-                    span(
-                        &mut e.registers(),
-                        row * columns + p * PART,
-                        row * columns + ((p + 1) * PART).min(columns),
-                    )
-                };
-                let parts: Vec<f64> = (0..columns.div_ceil(PART))
-                    .into_par_iter()
-                    .map(part)
-                    .collect();
-                *out = parts
-                    .into_iter()
-                    .fold(self.initial(), |a, b| self.combine(a, b)) as f32;
-            }
-            return;
-        }
-        let rows = (PART / columns.max(1)).max(1);
-        out.par_chunks_mut(rows).enumerate().for_each_init(
-            || e.registers(),
-            |regs, (task, out)| {
-                // Short rows share a block.
-                let each = BLOCK.checked_div(columns).unwrap_or(1).max(1);
-                for (k, out) in out.chunks_mut(each).enumerate() {
-                    let at = (task * rows + k * each) * columns;
-                    if out.len() == 1 || columns > BLOCK {
-                        out.iter_mut()
-                            .for_each(|o| *o = span(regs, at, at + columns) as f32);
-                    } else {
-                        let x = e.values(regs, at, out.len() * columns);
-                        out.iter_mut()
-                            .zip(x.chunks(columns))
-                            .for_each(|(o, x)| *o = self.fold(x) as f32);
-                    }
-                }
-            },
+        let _ = write!(
+            d.generated,
+            "fn combine(a: C, b: C) -> C {{ return {combine}; }}\nfn initial() -> C {{ return {initial}; }}\n"
         );
-    }
-
-    /// `map` runs over (reduced, kept): add up its rows, in parts of fixed height.
-    fn by_columns(&self, map: &Map, operands: &[*const u32], out: &mut [f32], columns: usize) {
-        let rows = out.len();
-        // SAFETY: the device's promise to `CpuIo`.
-        let e = unsafe { Evaluator::new(map, operands) };
-        let height = columns.div_ceil(16).max(64);
-        let part = |p: usize| {
-            let mut sums = vec![self.initial() as f32; rows];
-            let mut regs = e.registers();
-            for c in p * height..((p + 1) * height).min(columns) {
-                for (at, sums) in (0..rows).step_by(BLOCK).zip(sums.chunks_mut(BLOCK)) {
-                    let x = e.values(&mut regs, c * rows + at, sums.len());
-                    match self.combine {
-                        Combine::Sum => sums.iter_mut().zip(x).for_each(|(s, v)| *s += v),
-                        _ => sums.iter_mut().zip(x).for_each(|(s, &v)| {
-                            *s = self.combine(f64::from(*s), f64::from(v)) as f32
-                        }),
-                    }
-                }
-            }
-            sums
-        };
-        let parts: Vec<Vec<f32>> = (0..columns.div_ceil(height))
-            .into_par_iter()
-            .map(part)
-            .collect();
-        for (r, out) in out.iter_mut().enumerate() {
-            *out = parts
-                .iter()
-                .fold(self.initial(), |a, p| self.combine(a, f64::from(p[r])))
-                as f32;
-        }
+        d.constant("THREADS", threads).grid(caps.grid(groups))
     }
 }
 
 /// Reductions, as in PyTorch. `dims` empty means all dimensions; negative ones count from the end.
 impl Tensor {
+    /// The dimensions that `dims` name, ascending, all where it is empty; or a misuse.
+    pub(crate) fn dims(&self, op: &str, dims: &[isize], site: Site) -> Option<Vec<usize>> {
+        let all: Vec<isize> = (0..self.rank() as isize).collect();
+        let dims = if dims.is_empty() { &all } else { dims };
+        let named = dims.iter().map(|&d| self.dim(op, d, site));
+        let mut over = named.collect::<Option<Vec<_>>>()?;
+        over.sort_unstable();
+        over.dedup();
+        Some(over)
+    }
+
+    #[track_caller]
     fn reduce(&self, combine: Combine, dims: &[isize], keepdim: bool, site: Site) -> Tensor {
+        if self.dtype() == DType::Bool {
+            let y = self.to(DType::I32).reduce(combine, dims, keepdim, site);
+            return match combine {
+                Combine::Sum => y,
+                _ => y.to(DType::Bool),
+            };
+        }
         let op = Reduce {
             combine,
             dims: Vec::new(),
         };
-        let all: Vec<isize> = (0..self.rank() as isize).collect();
-        let dims = if dims.is_empty() { &all } else { dims };
-        let Some(mut over) = dims
-            .iter()
-            .map(|&d| self.dim(op.name(), d, site))
-            .collect::<Option<Vec<_>>>()
-        else {
+        let Some(over) = self.dims(op.name(), dims, site) else {
             return self.trace().poison();
         };
-        over.sort_unstable();
-        over.dedup();
         let kept: Shape = (0..self.rank())
             .map(|d| {
                 if over.contains(&d) {
@@ -401,14 +251,7 @@ impl Tensor {
                 }
             })
             .collect();
-        let y = self.apply(
-            Reduce {
-                combine,
-                dims: over,
-            },
-            &[],
-            site,
-        );
+        let y = self.reduce_over(combine, over, site);
         if keepdim && !y.is_poisoned() {
             y.reshape_to(kept)
         } else {
@@ -416,8 +259,35 @@ impl Tensor {
         }
     }
 
+    /// Over the ascending `dims`: at once, or, where they hold too many elements, the largest first.
+    fn reduce_over(&self, combine: Combine, dims: Vec<usize>, site: Site) -> Tensor {
+        let sizes = self.shape();
+        let mut order = dims.clone();
+        order.sort_by_key(|&d| std::cmp::Reverse(sizes[d]));
+        let mut elements = 1usize;
+        let mut together = |d: &usize| {
+            elements = elements.saturating_mul(sizes[*d]);
+            elements <= TOGETHER
+        };
+        let count = order.iter().copied().take_while(|d| together(d)).count();
+        let empty = order.last().is_some_and(|&d| sizes[d] == 0);
+        if count == dims.len() || dims.len() == 1 || empty {
+            return self.apply(Reduce { combine, dims }, &[], site);
+        }
+        let mut first = order[..count.max(1)].to_vec();
+        first.sort_unstable();
+        let behind = |d: usize| first.iter().filter(|&&f| f < d).count();
+        let rest = dims.iter().filter(|d| !first.contains(d));
+        let rest: Vec<usize> = rest.map(|&d| d - behind(d)).collect();
+        let dims = first.clone();
+        let y = self.apply(Reduce { combine, dims }, &[], site);
+        y.reduce_over(combine, rest, site)
+    }
+
     /// The sum over `dims` (negative from the end; none for all), which stay as 1 where `keepdim`: `torch.sum`. Of all of
     /// `[2, 3]`: `x.sum(&[], false)`, `[]`.
+    ///
+    /// Of `i32` and `u32` the sum is of the same dtype and wraps around; of truth values it is how many are true, `i32`.
     #[track_caller]
     pub fn sum(&self, dims: &[isize], keepdim: bool) -> Tensor {
         self.reduce(Combine::Sum, dims, keepdim, Site::here())
@@ -426,18 +296,33 @@ impl Tensor {
     /// The mean over `dims`, as [`Tensor::sum`] has them: `torch.mean`.
     #[track_caller]
     pub fn mean(&self, dims: &[isize], keepdim: bool) -> Tensor {
-        let sum = self.reduce(Combine::Sum, dims, keepdim, Site::here());
+        let site = Site::here();
+        if !self.dtype().is_float() && !self.is_poisoned() {
+            let message = format!("takes f32, {} came: convert with to_f32()", self.ty());
+            return self.trace().misuse("mean", message, site);
+        }
+        let sum = self.reduce(Combine::Sum, dims, keepdim, site);
         let n = self.numel() as f32 / sum.numel() as f32;
-        sum.mul_scalar(1.0 / n)
+        let mean = sum.mul_scalar(1.0 / n);
+        if mean.numel() == 1 {
+            self.trace().mean_over(&mean, self.numel());
+        }
+        mean
     }
 
-    /// The largest over `dims`, as [`Tensor::sum`] has them; NaN where any is: `torch.amax`.
+    /// How many elements over `dims`, as [`Tensor::sum`] has them, are not 0, `i32`: `torch.count_nonzero`.
+    #[track_caller]
+    pub fn count_nonzero(&self, dims: &[isize], keepdim: bool) -> Tensor {
+        self.to(DType::Bool).sum(dims, keepdim)
+    }
+
+    /// The largest over `dims`, as [`Tensor::sum`] has them, of any dtype; NaN where any is: `torch.amax`.
     #[track_caller]
     pub fn amax(&self, dims: &[isize], keepdim: bool) -> Tensor {
         self.reduce(Combine::Max, dims, keepdim, Site::here())
     }
 
-    /// The smallest over `dims`, as [`Tensor::sum`] has them; NaN where any is: `torch.amin`.
+    /// The smallest over `dims`, as [`Tensor::sum`] has them, of any dtype; NaN where any is: `torch.amin`.
     #[track_caller]
     pub fn amin(&self, dims: &[isize], keepdim: bool) -> Tensor {
         self.reduce(Combine::Min, dims, keepdim, Site::here())

@@ -1,5 +1,6 @@
 //! What becomes of the losses of single samples.
 
+use crate::error::Site;
 use crate::tensor::Tensor;
 
 /// How losses of single samples or elements are combined, as PyTorch's `reduction`.
@@ -23,10 +24,12 @@ impl Reduction {
         match self {
             Self::Mean => losses.mean(&[], false),
             Self::Sum => losses.sum(&[], false),
-            Self::None => losses.clone(),
+            Self::None => losses.again(Site::here()),
             Self::BatchMean => {
                 let n = losses.shape().first().copied().unwrap_or(1);
-                losses.sum(&[], false).mul_scalar(1.0 / n as f32)
+                let mean = losses.sum(&[], false).mul_scalar(1.0 / n as f32);
+                losses.trace().mean_over(&mean, n);
+                mean
             }
         }
     }
@@ -35,7 +38,12 @@ impl Reduction {
     #[track_caller]
     pub(crate) fn weighted(self, losses: &Tensor, weights: &Tensor) -> Tensor {
         match self {
-            Self::Mean => losses.sum(&[], false).div(&weights.sum(&[], false)),
+            Self::Mean => {
+                let (total, items) = (losses.sum(&[], false), weights.sum(&[], false));
+                let mean = total.div(&items);
+                losses.trace().mean_over_counted(&mean, &items);
+                mean
+            }
             _ => self.of(losses),
         }
     }

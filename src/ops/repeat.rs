@@ -19,9 +19,10 @@ impl Tensor {
         };
         let sizes = || std::iter::repeat_n(1, new).chain(self.shape().iter().copied());
         let both = || times.iter().copied().zip(sizes());
+        let whole = both().map(|(t, n)| t.saturating_mul(n)).collect();
         self.reshape_to(sizes().flat_map(|n| [1, n]).collect())
             .expand(both().flat_map(|(t, n)| [t, n]).collect::<Shape>())
-            .reshape_to(both().map(|(t, n)| t * n).collect())
+            .reshape_to(whole)
     }
 
     /// Each element along dimension `dim` `repeats` times in a row: `torch.repeat_interleave`.
@@ -34,7 +35,7 @@ impl Tensor {
         let mut spread = self.shape().to_vec();
         spread.insert(d + 1, repeats);
         let mut all = self.shape().to_vec();
-        all[d] *= repeats;
+        all[d] = all[d].saturating_mul(repeats);
         self.unsqueeze(d as isize + 1)
             .expand(spread)
             .reshape_to(all.into())

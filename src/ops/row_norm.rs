@@ -69,11 +69,12 @@ impl Weights {
         source: &'static str,
         norm: &RowNorm,
         caps: &Caps,
-    ) -> Dispatch {
-        self.rows
-            .launch(stem, source, caps)
+    ) -> Result<Dispatch> {
+        Ok(self
+            .rows
+            .launch(stem, source, 2, caps)?
             .sizes([self.groups, self.channels, self.inner, self.last()])
-            .words([u32::from(norm.centred), norm.eps.to_bits()])
+            .words([u32::from(norm.centred), norm.eps.to_bits()]))
     }
 
     /// Position of the last weight.
@@ -194,7 +195,7 @@ impl OpDef for RowNorm {
                 include_str!("../../shaders/row_norm.wgsl"),
                 self,
                 caps,
-            )
+            )?
             .sizes([also.last(), 0, 0])
             .read(Buf::Input(0))
             .read(Buf::Input(1))

@@ -6,7 +6,7 @@ use crate::graph::TensorType;
 use crate::kernel::{Buf, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
 use crate::ops::row_norm::{RowNorm, Weights, check, folded, statistics};
-use crate::ops::view::View;
+use crate::ops::view::through;
 use crate::tensor::{Tensor, Vjp};
 use rayon::prelude::*;
 
@@ -46,15 +46,10 @@ impl OpDef for RowNormGrad {
     }
 
     fn vjp(&self, g: &Vjp) -> Vec<Option<Tensor>> {
-        // Views of the inputs: what leads to these is not theirs to differentiate.
-        let view = |t: &Tensor| t.apply(View::Expand(t.shape().clone()), &[], g.site);
-        let inputs: Vec<Tensor> = g.inputs.iter().map(view).collect();
-        let [x, grad, weight, mean, rstd] = &inputs[..] else {
-            return g.no_gradient(self.name());
-        };
-        let dx = self.composed(x, grad, weight, [mean, rstd]);
-        let sum = dx.mul(&g.grad(0)).sum(&[], false);
-        g.trace.gradients(&sum, &[x, grad, weight, mean, rstd])
+        through(g, |inputs| match inputs {
+            [x, grad, weight, mean, rstd] => vec![self.composed(x, grad, weight, [mean, rstd])],
+            _ => Vec::new(),
+        })
     }
 
     fn cpu(&self, io: &mut CpuIo) -> Result<()> {
@@ -97,7 +92,7 @@ impl OpDef for RowNormGrad {
                 include_str!("../../shaders/row_norm_grad.wgsl"),
                 &self.0,
                 caps,
-            )
+            )?
             .sizes([0; 3]);
         let d = (0..5).fold(d, |d, k| d.read(Buf::Input(k)));
         let d = io.with_epilogue(d, 1);

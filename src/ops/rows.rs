@@ -1,6 +1,7 @@
 //! Rows: a tensor as `[outer, n, inner]`, for operators that go along one dimension of size `n`.
 
 use crate::caps::Caps;
+use crate::error::Result;
 use crate::kernel::Dispatch;
 use crate::shape::Shape;
 use rayon::prelude::*;
@@ -36,9 +37,18 @@ impl Rows {
         r / self.inner * self.n * self.inner + r % self.inner
     }
 
-    /// A launch of a shader that goes along rows, each with one thread or one workgroup; its `Params` begin with `rows`,
-    /// `n`, `inner`.
-    pub fn launch(&self, stem: &'static str, source: &'static str, caps: &Caps) -> Dispatch {
+    /// A launch of a shader that goes along rows `passes` times, each with one thread or one workgroup; its `Params` begin
+    /// with `rows`, `n`, `inner`.
+    ///
+    /// # Errors
+    /// A row that is too long for the device.
+    pub fn launch(
+        &self,
+        stem: &'static str,
+        source: &'static str,
+        passes: usize,
+        caps: &Caps,
+    ) -> Result<Dispatch> {
         // Three passes over a row are too long for one thread of some software adapters.
         let team = self.n >= 32 && (!caps.software || 4 * self.n > caps.iterations);
         let threads = match (team, self.n) {
@@ -49,6 +59,8 @@ impl Rows {
             _ => 256,
         };
         let threads = threads.min(caps.threads);
+        let members = if team { threads as usize } else { 1 };
+        caps.allow_turns(stem, passes * self.n.div_ceil(members))?;
         let mut d = Dispatch::new(stem, source).sizes([self.count(), self.n, self.inner]);
         let (groups, library) = if team {
             (
@@ -62,7 +74,12 @@ impl Rows {
             )
         };
         d.generated.push_str(library);
-        d.constant("THREADS", threads).grid(caps.grid(groups))
+        Ok(d.constant("THREADS", threads).grid(caps.grid(groups)))
+    }
+
+    /// Elements of a row along which a workgroup goes once.
+    pub fn longest(caps: &Caps) -> usize {
+        caps.threads.min(256) as usize * caps.iterations
     }
 
     /// For each row of `x` its largest element and the sum of `exp(element - largest)`.

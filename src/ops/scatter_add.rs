@@ -4,16 +4,13 @@
 use crate::DType;
 use crate::caps::Caps;
 use crate::error::{Error, Result, Site};
-use crate::fused::{Load, Map};
 use crate::graph::TensorType;
 use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::{CpuIo, GpuIo, OpDef};
 use crate::ops::gather::{Gather, clamped};
-use crate::ops::reduce::{Combine, Reduce, in_parts};
+use crate::ops::reduce::{Combine, in_parts};
 use crate::ops::rows::Rows;
-use crate::scalar::Expr;
-use crate::shape::Layout;
-use crate::tensor::{Tensor, Vjp};
+use crate::tensor::{Limit, Tensor, Vjp};
 use rayon::prelude::*;
 
 /// `g` and its indices; dimension `dim` of the result has `n` elements.
@@ -120,7 +117,8 @@ impl OpDef for ScatterAdd {
         let count = io.outputs[0].numel();
         let parts = m.div_ceil(caps.iterations / 2);
         if parts > 1 {
-            return in_parts(io, caps, parts, Combine::Sum, |part| {
+            let sums = (parts, Combine::Sum);
+            return in_parts(io, caps, sums, Kernels::default(), |part| {
                 part.with_epilogue(self.search(caps, &rows, m, (count, parts), 1), 1)
             })
             .ok_or_else(no_kernel);
@@ -182,7 +180,8 @@ impl ScatterAdd {
                 64.max(rows.n * 4 / caps.iterations),
             )
         } else {
-            (m.div_ceil(1024).min(32), 4096)
+            let least = m.div_ceil(caps.iterations / 2);
+            (m.div_ceil(1024).min(32).max(least), 4096)
         };
         let length = m.div_ceil(parts);
         let owned = rows.n.div_ceil(owners);
@@ -226,53 +225,15 @@ impl ScatterAdd {
                 scratch,
             });
         }
-        let identity = Map::identity(DType::F32);
-        let partial_type = [TensorType::f32([groups, count])];
-        let first = GpuIo {
-            outputs: &partial_type,
-            epilogue: &identity,
-            in_place: &[None],
-            ..*io
-        };
-        let mut sum = self.sum(&first, caps, rows, m, [parts, each], groups * count)?;
-        let layout = Layout::contiguous([groups, count]).permute(&[1, 0]);
-        let load = Load {
-            operand: 0,
-            layout,
-            dtype: DType::F32,
-        };
-        let partials = Map {
-            exprs: vec![Expr::arg(1)],
-            loads: vec![load],
-        };
-        let flat = [TensorType::f32([count])];
-        let second = GpuIo {
-            outputs: &flat,
-            prologue: Some(&partials),
-            ..*io
-        };
-        let total = Reduce {
-            combine: Combine::Sum,
-            dims: vec![0],
-        }
-        .gpu(&second, caps)?;
-        let mut dispatches = vec![link];
-        let partial = Buf::Scratch(scratch.len());
-        let redirect = |d: &mut Dispatch, from: Buf| {
-            let found = d.bindings.iter_mut().filter(|b| b.buf == from);
-            found.for_each(|b| b.buf = partial);
-        };
-        redirect(&mut sum, Buf::Output(0));
-        dispatches.push(sum);
-        dispatches.extend(total.dispatches);
-        dispatches[2..]
-            .iter_mut()
-            .for_each(|d| redirect(d, Buf::Prologue(0)));
-        let scratch = scratch.into_iter().chain([groups * count]).collect();
-        Ok(Kernels {
-            dispatches,
+        let before = Kernels {
+            dispatches: vec![link],
             scratch,
+        };
+        in_parts(io, caps, (groups, Combine::Sum), before, |part| {
+            let all = groups * count;
+            self.sum(part, caps, rows, m, [parts, each], all).ok()
         })
+        .ok_or_else(no_kernel)
     }
 
     /// The sums along the lists of `each` of `parts` parts, `count` in all.
@@ -317,7 +278,9 @@ impl Tensor {
     /// `self` with each element of `source` added where `index` says along `dim`: `torch.scatter_add`. `index` is `i32`
     /// and of the shape of `source`, which has the sizes of `self` in the other dimensions.
     ///
-    /// A run checks the indices where they are an argument of the function.
+    /// An index that is out of range is an error: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
     #[track_caller]
     pub fn scatter_add(&self, dim: isize, index: &Tensor, source: &Tensor) -> Tensor {
         self.add_at("scatter_add", dim, index, source, false, Site::here())
@@ -326,7 +289,9 @@ impl Tensor {
     /// `self` with slice `k` of `source` added to its slice `index[k]` along `dim`: `torch.index_add`. `index` is `i32`
     /// `[m]`.
     ///
-    /// A run checks the indices where they are an argument of the function.
+    /// An index that is out of range is an error: see [`DeviceOptions::check_indices`].
+    ///
+    /// [`DeviceOptions::check_indices`]: crate::device::DeviceOptions::check_indices
     #[track_caller]
     pub fn index_add(&self, dim: isize, index: &Tensor, source: &Tensor) -> Tensor {
         self.add_at("index_add", dim, index, source, true, Site::here())
@@ -352,7 +317,8 @@ impl Tensor {
             let message = format!("{s} to {x} along {dim}: the other dimensions must be equal");
             return self.trace().misuse(name, message, site);
         }
-        self.trace().require_range(index, x[dim], None, "indices");
+        let limit = Limit::below(x[dim], "indices");
+        self.trace().require_range(name, index, limit, site);
         let like = Gather {
             dim,
             slices,

@@ -79,7 +79,12 @@ impl OpDef for Softmax {
     fn gpu(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let rows = Rows::of(&io.inputs[0].shape, self.dim);
         let d = rows
-            .launch("softmax", include_str!("../../shaders/softmax.wgsl"), caps)
+            .launch(
+                "softmax",
+                include_str!("../../shaders/softmax.wgsl"),
+                3,
+                caps,
+            )?
             .read(Buf::Input(0))
             .sizes([usize::from(self.log)]);
         let d = io.with_epilogue(d, 1);
@@ -112,7 +117,8 @@ impl Tensor {
         }
     }
 
-    /// The logarithm of the sum of exponentials over `dims` (empty means all): `torch.logsumexp`.
+    /// The logarithm of the sum of exponentials over `dims` (empty means all), the negative infinity of no elements:
+    /// `torch.logsumexp`.
     #[track_caller]
     pub fn logsumexp(&self, dims: &[isize], keepdim: bool) -> Tensor {
         let site = Site::here();
@@ -121,6 +127,9 @@ impl Tensor {
             let infinite = x.abs().equals(&Expr::lit(f32::INFINITY));
             infinite.select(&Expr::lit(0.0), x)
         };
+        if self.numel() == 0 {
+            return self.exp().sum(dims, keepdim).log(); // there is no largest element
+        }
         let largest = self.amax(dims, true).detach();
         let most = map(
             "logsumexp",

@@ -6,6 +6,28 @@ use crate::op::{Kind, OpDef};
 use crate::shape::{Layout, Shape};
 use crate::tensor::{Tensor, Vjp};
 
+/// The gradients of an operator that does what `composed` does by plain operators, from its inputs to its outputs: those of
+/// the composition. Operators that are gradients themselves have theirs so.
+pub(crate) fn through(
+    g: &Vjp,
+    composed: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+) -> Vec<Option<Tensor>> {
+    // Views of the inputs: what leads to these is not theirs to differentiate.
+    let view = |t: &Tensor| t.apply(View::Expand(t.shape().clone()), &[], g.site);
+    let inputs: Vec<Tensor> = g.inputs.iter().map(view).collect();
+    let mut all = vec![None; inputs.len()];
+    let along = |(y, grad): (Tensor, &Option<Tensor>)| Some(y.mul(grad.as_ref()?).sum(&[], false));
+    let sums = composed(&inputs).into_iter().zip(&g.grads);
+    if let Some(sum) = sums.filter_map(along).reduce(|a, b| a.add(&b)) {
+        let wanted: Vec<usize> = (0..inputs.len()).filter(|&k| g.wanted[k]).collect();
+        let by: Vec<&Tensor> = wanted.iter().map(|&k| &inputs[k]).collect();
+        for (k, grad) in wanted.iter().zip(g.trace.gradients(&sum, &by)) {
+            all[*k] = grad;
+        }
+    }
+    all
+}
+
 /// A view of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
@@ -69,7 +91,8 @@ impl OpDef for View {
                 len,
                 step,
             } => {
-                if *len > 0 && start + (len - 1) * step >= from[*dim] {
+                let last = |n: usize| start.saturating_add((n - 1).saturating_mul(*step));
+                if *len > 0 && last(*len) >= from[*dim] {
                     return Err(format!(
                         "{from}: {len} elements from {start} by {step} do not fit dimension {dim} of size {}",
                         from[*dim]
@@ -120,6 +143,18 @@ impl OpDef for View {
     }
 }
 
+impl View {
+    /// Whether it shows all of an input of `shape` as it is.
+    pub(crate) fn is_identity(&self, shape: &Shape) -> bool {
+        match self {
+            Self::Reshape(to) | Self::Expand(to) => to == shape,
+            Self::Permute(dims) => dims.iter().copied().eq(0..shape.rank()),
+            Self::Slice { dim, len, step, .. } => *len == shape[*dim] && *step == 1,
+            Self::Flip(dim) => shape[*dim] <= 1,
+        }
+    }
+}
+
 /// Movement, as in PyTorch. Dimensions may be negative.
 impl Tensor {
     /// The dimension that `dim` names, or a misuse.
@@ -135,7 +170,21 @@ impl Tensor {
         }
     }
 
-    /// The same elements in the shape `to`.
+    /// The same elements as a value of its own: what a builder returns where it changes nothing, so that a gradient by its
+    /// result is not also one by other uses of `self`. Plans have no step for it.
+    pub(crate) fn again(&self, site: Site) -> Tensor {
+        self.apply(View::Reshape(self.shape().clone()), &[], site)
+    }
+
+    /// `result`, or `self` as a value of its own where `result` is `self`.
+    pub(crate) fn unless_same(&self, result: Tensor, site: Site) -> Tensor {
+        match result.value() == self.value() {
+            true => self.again(site),
+            false => result,
+        }
+    }
+
+    /// The same elements in the shape `to`: `self` where it has it.
     #[track_caller]
     pub(crate) fn reshape_to(&self, to: Shape) -> Tensor {
         if *self.shape() == to {
@@ -148,11 +197,8 @@ impl Tensor {
     /// The same elements in row-major order under `shape`; one size may be -1.
     #[track_caller]
     pub fn reshape(&self, shape: &[isize]) -> Tensor {
-        let known: usize = shape
-            .iter()
-            .filter(|n| **n >= 0)
-            .map(|n| *n as usize)
-            .product();
+        let sizes = shape.iter().filter(|n| **n >= 0);
+        let known = sizes.map(|n| *n as usize).collect::<Shape>().numel();
         let open = shape.iter().filter(|n| **n < 0).count();
         let fits = if open == 0 {
             known == self.numel()
@@ -167,32 +213,27 @@ impl Tensor {
             );
             return self.trace().misuse("reshape", message, Site::here());
         }
-        self.reshape_to(
-            shape
-                .iter()
-                .map(|&n| {
-                    if n < 0 {
-                        self.numel() / known.max(1)
-                    } else {
-                        n as usize
-                    }
-                })
-                .collect(),
-        )
+        let size = |&n: &isize| match n {
+            ..0 => self.numel() / known.max(1),
+            _ => n as usize,
+        };
+        let to = View::Reshape(shape.iter().map(size).collect());
+        self.apply(to, &[], Site::here())
     }
 
     /// Dimensions from `start_dim` on as one: `torch.flatten`, and `flatten(1)` keeps the batch, `[n, c, h, w]` to `[n, c h w]`.
     #[track_caller]
     pub fn flatten(&self, start_dim: isize) -> Tensor {
+        let site = Site::here();
         if self.rank() == 0 {
             return self.reshape_to([1].into());
         }
-        let Some(d) = self.dim("flatten", start_dim, Site::here()) else {
+        let Some(d) = self.dim("flatten", start_dim, site) else {
             return self.trace().poison();
         };
         let mut shape = self.shape()[..d].to_vec();
         shape.push(self.shape()[d..].iter().product());
-        self.reshape_to(shape.into())
+        self.apply(View::Reshape(shape.into()), &[], site)
     }
 
     /// Dimensions in the order `dims`.
@@ -242,12 +283,7 @@ impl Tensor {
     /// Dimensions of size 1 repeated, new leading ones added.
     #[track_caller]
     pub fn expand(&self, shape: impl Into<Shape>) -> Tensor {
-        let shape = shape.into();
-        if *self.shape() == shape {
-            self.clone()
-        } else {
-            self.apply(View::Expand(shape), &[], Site::here())
-        }
+        self.apply(View::Expand(shape.into()), &[], Site::here())
     }
 
     /// A dimension of size 1 put in before `dim` (at most the rank; negative ones count from behind the last).
@@ -270,14 +306,15 @@ impl Tensor {
     /// A dimension of size 1 taken away; another size stays, as in PyTorch.
     #[track_caller]
     pub fn squeeze(&self, dim: isize) -> Tensor {
-        let Some(d) = self.dim("squeeze", dim, Site::here()) else {
+        let site = Site::here();
+        let Some(d) = self.dim("squeeze", dim, site) else {
             return self.trace().poison();
         };
         let mut shape = self.shape().to_vec();
         if shape[d] == 1 {
             shape.remove(d);
         }
-        self.reshape_to(shape.into())
+        self.apply(View::Reshape(shape.into()), &[], site)
     }
 
     /// `length` elements of `dim` from `start`.
@@ -287,11 +324,11 @@ impl Tensor {
         let Some(d) = self.dim("narrow", dim, site) else {
             return self.trace().poison();
         };
-        if start + length > self.shape()[d] {
+        if start.saturating_add(length) > self.shape()[d] {
             let message = format!(
                 "{}: {start}..{} is out of range for dimension {d} of size {}",
                 self.shape(),
-                start + length,
+                start.saturating_add(length),
                 self.shape()[d]
             );
             return self.trace().misuse("narrow", message, site);
@@ -329,6 +366,42 @@ impl Tensor {
         one.reshape_to(shape.into())
     }
 
+    /// The elements at equal positions of dimensions `dim1` and `dim2`, as a new last dimension: `torch.diagonal`. With
+    /// an `offset` those whose position along `dim2` is that much larger.
+    #[track_caller]
+    pub fn diagonal(&self, offset: isize, dim1: isize, dim2: isize) -> Tensor {
+        let site = Site::here();
+        let (Some(a), Some(b)) = (
+            self.dim("diagonal", dim1, site),
+            self.dim("diagonal", dim2, site),
+        ) else {
+            return self.trace().poison();
+        };
+        if a == b {
+            let message = format!(
+                "{}: takes two dimensions, {dim1} and {dim2} are one",
+                self.shape()
+            );
+            return self.trace().misuse("diagonal", message, site);
+        }
+        let (rows, columns) = (self.shape()[a], self.shape()[b]);
+        let (down, right) = ((-offset).max(0) as usize, offset.max(0) as usize);
+        let len = rows.saturating_sub(down).min(columns.saturating_sub(right));
+        let others: Vec<usize> = (0..self.rank()).filter(|d| *d != a && *d != b).collect();
+        let mut flat: Vec<usize> = others.iter().map(|&d| self.shape()[d]).collect();
+        flat.push(rows * columns);
+        let order = others.iter().copied().chain([a, b]).collect();
+        let matrices = self.apply(View::Permute(order), &[], site);
+        let start = if len == 0 { 0 } else { down * columns + right };
+        let diagonal = View::Slice {
+            dim: others.len(),
+            start,
+            len,
+            step: columns + 1,
+        };
+        matrices.reshape_to(flat.into()).apply(diagonal, &[], site)
+    }
+
     /// Elements `start, start + step, …` below `end` of `dim`, as Python's `x[start:end:step]`; negative bounds count
     /// from the end, bounds past it are cut.
     #[track_caller]
@@ -361,10 +434,10 @@ impl Tensor {
     #[track_caller]
     pub fn flip(&self, dims: &[isize]) -> Tensor {
         let site = Site::here();
-        dims.iter()
-            .fold(self.clone(), |x, &d| match x.dim("flip", d, site) {
-                Some(d) => x.apply(View::Flip(d), &[], site),
-                None => x.trace().poison(),
-            })
+        let turn = |x: Tensor, &d: &isize| match x.dim("flip", d, site) {
+            Some(d) => x.apply(View::Flip(d), &[], site),
+            None => x.trace().poison(),
+        };
+        self.unless_same(dims.iter().fold(self.clone(), turn), site)
     }
 }

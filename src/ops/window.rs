@@ -14,6 +14,9 @@ pub struct Steps {
     pub dilation: Vec<usize>,
 }
 
+/// The largest stride, padding and dilation: with them kernels find elements in 32 bits.
+const MOST: usize = 1 << 28;
+
 /// Names of layouts by their number of spatial dimensions, for messages.
 pub(crate) const LAYOUTS: [&str; 4] = ["", "[n, c, l]", "[n, c, h, w]", "[n, c, d, h, w]"];
 
@@ -47,16 +50,17 @@ impl From<&[usize]> for Spatial {
 
 impl Steps {
     /// Positions along dimension `d` of a window of `kernel` taps over `input` elements; rounded up, a window may stick
-    /// out behind, but must start before the padding there. `None` where the window does not fit.
+    /// out behind by less than a step, but must start before the padding there. `None` where the window does not fit.
     pub fn positions(&self, d: usize, input: usize, kernel: usize, up: bool) -> Option<usize> {
-        let room =
-            (input + 2 * self.padding[d]).checked_sub(self.dilation[d] * (kernel - 1) + 1)?;
-        let n = if up {
-            room.div_ceil(self.stride[d]) + 1
-        } else {
-            room / self.stride[d] + 1
+        let (padded, stride) = (input + 2 * self.padding[d], self.stride[d]);
+        let window = self.dilation[d].checked_mul(kernel - 1)?.checked_add(1)?;
+        let n = match padded.checked_sub(window) {
+            Some(room) if up => room.div_ceil(stride) + 1,
+            Some(room) => room / stride + 1,
+            None if up && window - padded < stride => 1,
+            None => return None,
         };
-        let outside = up && (n - 1) * self.stride[d] >= input + self.padding[d];
+        let outside = up && (n - 1) * stride >= input + self.padding[d];
         Some(n - usize::from(outside))
     }
 
@@ -70,6 +74,10 @@ impl Steps {
         }
         if self.stride.contains(&0) || self.dilation.contains(&0) {
             return Err(format!("{self}: strides and dilations are at least 1"));
+        }
+        let all = [&self.stride, &self.padding, &self.dilation];
+        if all.into_iter().flatten().any(|&n| n > MOST) {
+            return Err(format!("{self}: the numbers are at most {MOST}"));
         }
         Ok(d)
     }

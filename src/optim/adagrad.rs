@@ -67,7 +67,7 @@ impl Optimizer for Adagrad {
         let slot = u.slot_filled("sum", self.initial_accumulator_value);
         let sum = slot.value.add(&grad.square());
         u.keep(&slot, &sum);
-        let decay = u.of_update("adagrad.decay", [self.lr_decay, 0.0], |n, [d, _]| {
+        let decay = u.of_slot(&slot, "adagrad.decay", [self.lr_decay, 0.0], |n, [d, _]| {
             1.0 / (1.0 + (n as f64 - 1.0) * d)
         });
         let step = grad.div(&sum.sqrt().add_scalar(self.eps));

@@ -91,7 +91,7 @@ impl Optimizer for Adam {
         } else {
             square
         };
-        let (correction1, correction2) = (correction(u, beta1), root_correction(u, beta2));
+        let (correction1, correction2) = (correction(u, &m, beta1), root_correction(u, &v, beta2));
         let denominator = largest.sqrt().mul(&correction2).add_scalar(self.eps);
         param.sub(&mean.div(&denominator).mul(&u.rate.mul(&correction1)))
     }

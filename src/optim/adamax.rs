@@ -58,7 +58,7 @@ impl Optimizer for Adamax {
         let largest = faded.maximum(&grad.abs().add_scalar(self.eps));
         u.keep(&m, &mean);
         u.keep(&v, &largest);
-        let rate = u.rate.mul(&correction(u, self.betas.0));
+        let rate = u.rate.mul(&correction(u, &m, self.betas.0));
         u.param.sub(&mean.div(&largest).mul(&rate))
     }
 }

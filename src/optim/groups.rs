@@ -7,12 +7,13 @@ use super::{not_negative, shares, shown};
 use crate::array::Array;
 use crate::error::Site;
 use crate::glob;
-use crate::graph::{Scalar, TensorType};
+use crate::graph::{OfUpdate, Scalar, TensorType};
 use crate::ops::map::{map, operand};
 use crate::scalar::Expr;
 use crate::shape::Shape;
-use crate::state::{ALIGN, State, span};
+use crate::state::{ALIGN, Count, State, span};
 use crate::tensor::{Tensor, Trace};
+use std::sync::Arc;
 
 /// Parameters with a learning rate or a weight decay of their own, as one of the `param_groups` of PyTorch's optimizers.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,13 +82,16 @@ pub(super) struct Class {
     decay: f32,
     l1: f32,
     l2: f32,
+    /// Equal for parameters whose slots have been updated as often.
+    age: usize,
 }
 
 impl Class {
-    /// The class with its group counted from another index than 0.
-    pub fn from(self, first_group: usize) -> Self {
+    /// The class with its group counted from another index than 0, of parameters of this age.
+    pub fn of(self, first_group: usize, age: usize) -> Self {
         Self {
             group: first_group + self.group,
+            age,
             ..self
         }
     }
@@ -131,6 +135,7 @@ pub(super) fn classes(
             decay: group.and_then(|g| g.weight_decay).unwrap_or(decay),
             l1: 0.0,
             l2: 0.0,
+            age: 0,
         };
         for p in penalties
             .iter()
@@ -161,12 +166,23 @@ pub(super) fn rates(groups: &[ParamGroup]) -> impl Iterator<Item = (usize, f64)>
     groups.iter().enumerate().filter_map(own)
 }
 
+/// What a slot is, to be counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    /// The first parameter group of the optimizer that keeps it.
+    pub first_group: usize,
+    /// Whether gradients are accumulated in it.
+    pub gradient: bool,
+}
+
 /// The classes of a run of consecutive parameters.
 pub(super) struct Blocks<'a> {
     trace: &'a Trace,
     /// The shape in which the run is seen: `[n]`, or `[blocks, 64]` where there are several classes.
     pub shape: Shape,
     classes: Vec<Class>,
+    /// Paths of the parameters, with the class of each.
+    members: Vec<(Arc<str>, Class)>,
     /// Index of each block's class, `[blocks, 64]`, where there are several.
     table: Option<Tensor>,
 }
@@ -199,27 +215,74 @@ impl<'a> Blocks<'a> {
             trace,
             shape,
             classes,
+            members: states
+                .iter()
+                .map(|s| s.path.clone())
+                .zip(of.iter().copied())
+                .collect(),
             table,
         }
     }
 
     /// The learning rate, `[]` or in the shape of the run.
     pub fn rate(&self) -> Tensor {
-        let mut groups: Vec<usize> = self.classes.iter().map(|c| c.group).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        let rate = |g: &usize| self.trace.run_scalar(Scalar::LearningRate(*g));
-        let rates: Vec<Tensor> = groups.iter().map(rate).collect();
-        let (Some(table), [_, _, ..]) = (&self.table, &rates[..]) else {
-            let none = || self.trace.scalar(0.0);
-            return rates.into_iter().next().unwrap_or_else(none);
+        let rate = |group| self.trace.run_scalar(Scalar::LearningRate(group));
+        self.scalars("group_rate", |c| c.group, rate)
+    }
+
+    /// The function `of` of the number of each parameter's update of the slot `slot`, `[]` or in the shape of the run; `what`
+    /// the slot is. A run counts the update.
+    pub fn of_update(&self, of: OfUpdate, slot: &str, what: Kept) -> Tensor {
+        let of_age = |age| {
+            let level = self.level(slot, what, age);
+            self.trace
+                .run_scalar(Scalar::OfUpdate(OfUpdate { level, ..of }))
         };
-        let inputs: Vec<&Tensor> = std::iter::once(table).chain(&rates).collect();
+        self.scalars("of_update", |c| c.age, of_age)
+    }
+
+    /// Have a run count an update of the slot `slot` of each parameter.
+    pub fn count(&self, slot: &str, what: Kept) {
+        let mut ages: Vec<usize> = self.classes.iter().map(|c| c.age).collect();
+        ages.sort_unstable();
+        ages.dedup();
+        for age in ages {
+            self.level(slot, what, age);
+        }
+    }
+
+    fn level(&self, slot: &str, what: Kept, age: usize) -> usize {
+        let of_age = self.members.iter().filter(|(_, class)| class.age == age);
+        let count = |(path, _): &(Arc<str>, Class)| Count {
+            path: format!("{slot}/{path}").into(),
+            number: 0,
+            first_group: what.first_group,
+            gradient: what.gradient,
+        };
+        self.trace.level(of_age.map(count).collect())
+    }
+
+    /// The scalar that `value` makes of what `key` says of each class, `[]` or in the shape of the run.
+    fn scalars(
+        &self,
+        op: &'static str,
+        key: impl Fn(&Class) -> usize,
+        value: impl Fn(usize) -> Tensor,
+    ) -> Tensor {
+        let mut keys: Vec<usize> = self.classes.iter().map(&key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let values: Vec<Tensor> = keys.iter().map(|k| value(*k)).collect();
+        let (Some(table), [_, _, ..]) = (&self.table, &values[..]) else {
+            let none = || self.trace.scalar(0.0);
+            return values.into_iter().next().unwrap_or_else(none);
+        };
+        let inputs: Vec<&Tensor> = std::iter::once(table).chain(&values).collect();
         let of = |c: &Class| {
-            let at = groups.iter().position(|g| *g == c.group).unwrap_or(0);
+            let at = keys.iter().position(|k| *k == key(c)).unwrap_or(0);
             operand(inputs[at + 1], at + 1)
         };
-        map("group_rate", self.choose(of), &inputs, Site::here())
+        map(op, self.choose(of), &inputs, Site::here())
     }
 
     /// The weight decay, if there is one.

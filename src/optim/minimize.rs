@@ -1,17 +1,14 @@
 //! `minimize`: gradients, penalties, clipping, accumulation, the update, averages: all in the plan.
 
-use super::groups::{self, Blocks, Class, ParamGroup, Penalty};
+use super::groups::{self, Blocks, Class, Kept, ParamGroup, Penalty};
 use super::{Optimizer, Slot, Update, not_negative, shown, slot};
 use crate::error::{Error, Site};
 use crate::glob;
 use crate::graph::{OfUpdate, Scalar, StateRange, TensorType};
 use crate::scalar::Expr;
-use crate::state::{ALIGN, AVERAGE, Param, SlotInit, State, StateKind, span};
+use crate::state::{ALIGN, AVERAGE, COUNTED, GRADIENT, Param, SlotInit, State, StateKind, span};
 use crate::tensor::{Tensor, Trace};
 use std::sync::Arc;
-
-/// The slot in which gradients are accumulated.
-const GRADIENT: &str = "grad";
 
 /// What [`Trace::minimize_with`] does besides the optimizer's rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +35,11 @@ pub struct MinimizeOptions {
     pub clip_value: Option<f32>,
     /// Then scale the gradient down to this global norm where it is longer, as `torch.nn.utils.clip_grad_norm_`.
     pub clip_norm: Option<f32>,
-    /// Runs whose gradients are averaged to one update; 1 by default. The others only accumulate.
+    /// Runs whose gradients are averaged to one update; 1 by default. The others only accumulate. A run whose loss is a mean
+    /// over more items (samples, tokens that are not ignored) counts for more, as `num_items_in_batch` of Hugging Face's
+    /// trainer does it: the update is that of one batch of all. That holds for losses of this library and for
+    /// [`Tensor::mean`]; for others [`Trace::minimize_counted`] says the number, without which runs count alike. Each
+    /// optimizer over a part of the parameters counts runs of its own.
     pub micro_steps: usize,
     /// Keep a moving average of the weights, of which each update keeps this share, as
     /// `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn`: the first update copies the weights. A function
@@ -138,28 +139,66 @@ impl Trace {
         optimizer: &dyn Optimizer,
         options: &MinimizeOptions,
     ) -> Minimized {
+        let (site, items) = (Site::here(), self.items(loss).map(|(items, _)| items));
+        let around = self.leave();
+        let made = self.step(loss, items, optimizer, options, site);
+        self.enter(around);
+        made
+    }
+
+    /// As [`Trace::minimize_with`], for a loss that is the mean over `counted` items, `[]`: samples, or tokens that are not
+    /// ignored. Where gradients are accumulated, runs are weighted by it; one that counted nothing adds nothing.
+    #[track_caller]
+    pub fn minimize_counted(
+        &self,
+        loss: &Tensor,
+        counted: &Tensor,
+        optimizer: &dyn Optimizer,
+        options: &MinimizeOptions,
+    ) -> Minimized {
         let site = Site::here();
+        let number = counted.numel() == 1 && counted.dtype() != crate::DType::Bool;
+        if !number && !counted.is_poisoned() {
+            let came = counted.ty();
+            let message = format!("takes how many items were counted as one number, {came} came");
+            self.misuse("minimize", message, site);
+        }
+        let items = (number && !counted.is_poisoned())
+            .then(|| counted.to_f32().reshape_to([].into()).detach());
+        let around = self.leave();
+        let made = self.step(loss, items, optimizer, options, site);
+        self.enter(around);
+        made
+    }
+
+    #[track_caller]
+    fn step(
+        &self,
+        loss: &Tensor,
+        items: Option<Tensor>,
+        optimizer: &dyn Optimizer,
+        options: &MinimizeOptions,
+        site: Site,
+    ) -> Minimized {
         let nothing = |norm: Tensor| Minimized {
             norm,
             penalty: self.scalar(0.0),
             gradients: Vec::new(),
         };
-        let mut states = self.params().all();
-        let named = |path: &str| options.parameters.iter().any(|p| glob::matches(p, path));
-        let meant = |path: &str| options.parameters.is_empty() || named(path);
-        states.retain(|s| s.kind == StateKind::Parameter && s.trainable && meant(&s.path));
+        let states = self.trained(&options.parameters);
         let classes = check(optimizer, options).and_then(|()| {
             let (decay, groups) = (optimizer.weight_decay(), &options.groups);
             self.all_match(&options.parameters)?;
             groups::classes(self, &states, decay, groups, &options.penalties)
         });
-        let first = |c: Class| c.from(options.first_group);
-        let classes = classes.map(|all| all.into_iter().map(first).collect::<Vec<_>>());
+        let paths: Vec<Arc<str>> = states.iter().map(|s| s.path.clone()).collect();
+        let ages = self.ages(&paths);
+        let of = |(class, age): (Class, usize)| class.of(options.first_group, age);
         let classes = match classes {
-            Ok(classes) => classes,
+            Ok(all) => all.into_iter().zip(ages).map(of).collect::<Vec<_>>(),
             Err(message) => return nothing(self.misuse("minimize", message, site)),
         };
-        if !self.is_training() || loss.is_poisoned() {
+        if self.own("minimize", &[loss], site).is_none() || !self.is_training() {
             return nothing(self.scalar(0.0));
         }
         let Some(mut runs) = self.runs(loss, &states, &classes) else {
@@ -170,30 +209,36 @@ impl Trace {
                            (MinimizeOptions::parameters)";
             return nothing(self.misuse("minimize", message, site));
         }
-        self.set_micro_steps(options.micro_steps);
         self.updates_part(crate::tensor::Part {
             groups: (
                 options.first_group,
                 options.first_group + options.groups.len(),
             ),
             parameters: options.parameters.clone(),
+            micro_steps: options.micro_steps,
         });
         let penalties = runs.iter().filter_map(|r| r.blocks.penalty(&r.param));
         let penalty = penalties.reduce(|a, b| a.add(&b));
         let penalty = penalty.unwrap_or_else(|| self.scalar(0.0));
         if options.micro_steps > 1 {
-            let sums: Vec<(Slot, Tensor)> = runs.iter().map(|r| self.accumulated(r)).collect();
-            if self.accumulates() {
+            let kept = Kept {
+                first_group: options.first_group,
+                gradient: true,
+            };
+            let (counted, count) = self.items_so_far(items.as_ref(), options.first_group);
+            let of = |r: &Run| self.accumulated(r, items.as_ref(), kept);
+            let sums: Vec<(Slot, Tensor)> = runs.iter().map(of).collect();
+            if self.accumulates(options.first_group) {
                 for (slot, sum) in &sums {
                     self.assign(slot.range, sum);
                 }
+                self.assign(counted, &count);
                 return Minimized {
                     norm: self.scalar(0.0),
                     penalty,
                     gradients: Vec::new(),
                 };
             }
-            let count = self.run_scalar(Scalar::Accumulated).add_scalar(1.0);
             for (run, (_, sum)) in runs.iter_mut().zip(sums) {
                 run.grad = sum.div(&count);
             }
@@ -203,6 +248,10 @@ impl Trace {
         rates
             .into_iter()
             .for_each(|(group, rate)| self.learning_rate(group, rate));
+        let kept = Kept {
+            first_group: options.first_group,
+            gradient: false,
+        };
         for run in &runs {
             let new = optimizer.update(&Update {
                 trace: self,
@@ -210,13 +259,13 @@ impl Trace {
                 grad: run.grad.clone(),
                 rate: run.blocks.rate(),
                 decay: run.blocks.decay(),
-                shape: run.blocks.shape.clone(),
+                blocks: &run.blocks,
                 states: run.states,
-                first_group: options.first_group,
+                kept,
             });
             self.assign(run.range, &new);
             if let Some(decay) = options.ema {
-                self.average(run, &new, decay, options.first_group);
+                self.average(run, &new, decay, kept);
             }
         }
         Minimized {
@@ -230,9 +279,14 @@ impl Trace {
     /// `[]`: what evaluations add to their loss for it to be the one that is minimized.
     #[track_caller]
     pub fn penalty(&self, penalties: &[Penalty]) -> Tensor {
+        self.penalty_over(&[], penalties)
+    }
+
+    /// [`Trace::penalty`] of a part of the parameters: [`MinimizeOptions::parameters`].
+    #[track_caller]
+    pub(crate) fn penalty_over(&self, parameters: &[String], penalties: &[Penalty]) -> Tensor {
         let site = Site::here();
-        let mut states = self.params().all();
-        states.retain(|s| s.kind == StateKind::Parameter && s.trainable);
+        let states = self.trained(parameters);
         let classes = match groups::classes(self, &states, 0.0, &[], penalties) {
             Ok(classes) => classes,
             Err(message) => return self.misuse("penalty", message, site),
@@ -292,6 +346,15 @@ impl Trace {
         Some(consecutive(states).into_iter().map(run).collect())
     }
 
+    /// The trainable parameters that `patterns` stand for, or all.
+    fn trained(&self, patterns: &[String]) -> Vec<State> {
+        let named = |path: &str| patterns.iter().any(|p| glob::matches(p, path));
+        let meant = |path: &str| patterns.is_empty() || named(path);
+        let mut states = self.params().all();
+        states.retain(|s| s.kind == StateKind::Parameter && s.trainable && meant(&s.path));
+        states
+    }
+
     /// Check that each pattern stands for a parameter.
     fn all_match(&self, patterns: &[String]) -> Result<(), String> {
         let parameters = self.params().root().list();
@@ -302,17 +365,37 @@ impl Trace {
         }
     }
 
-    /// The gradients accumulated before, and with this run's.
-    fn accumulated(&self, run: &Run) -> (Slot, Tensor) {
+    /// Where an optimizer keeps how many items the losses of its micro-steps are means over, and that number with this
+    /// run's `items`, which is 1 where nobody knows it.
+    fn items_so_far(&self, items: Option<&Tensor>, first_group: usize) -> (StateRange, Tensor) {
+        let range = self.params().slot_of_all(COUNTED, first_group);
+        let before = self.state(range, TensorType::f32([]));
+        let micro_steps = self.run_scalar(Scalar::Accumulated(first_group));
+        let one = self.scalar(1.0);
+        let items = items.unwrap_or(&one);
+        // What was counted for the last update is left where it was: the first micro-step does not look at it.
+        let f = |e: &[Expr]| &there(&e[0], &e[1]) + &e[2];
+        let inputs = [&micro_steps, &before, items];
+        let count = crate::ops::loss::pointwise("count", &inputs, f, Site::here());
+        (range, count)
+    }
+
+    /// The gradients accumulated before, and with this run's, times the items that its loss is a mean over.
+    fn accumulated(&self, run: &Run, items: Option<&Tensor>, kept: Kept) -> (Slot, Tensor) {
         let (shape, init) = (&run.blocks.shape, SlotInit::Fill(0.0));
         let slot = slot(self, GRADIENT, run.states, shape, init);
-        let count = self.run_scalar(Scalar::Accumulated);
-        // What the last update used is left where it was: the first micro-step does not look at it.
+        // A parameter may have missed the first micro-steps: what is there is then the last update's.
+        let held = OfUpdate::new("held", [0.0; 2], |n, _| n as f64 - 1.0);
+        let held = run.blocks.of_update(held, GRADIENT, kept);
         let f = |e: &[Expr]| {
-            let zero = Expr::lit(0.0);
-            &e[0].equals(&zero).select(&zero, &e[1]) + &e[2]
+            let before = there(&e[0], &e[1]);
+            match e.get(3) {
+                Some(items) => &before + &there(items, &(items * &e[2])),
+                None => &before + &e[2],
+            }
         };
-        let inputs = [&count, &slot.value, &run.grad];
+        let mut inputs = vec![&held, &slot.value, &run.grad];
+        inputs.extend(items);
         let sum = crate::ops::loss::pointwise("accumulate", &inputs, f, Site::here());
         (slot, sum)
     }
@@ -341,18 +424,22 @@ impl Trace {
     }
 
     /// Move the average of a run's weights towards `new`.
-    fn average(&self, run: &Run, new: &Tensor, decay: f64, first_group: usize) {
+    fn average(&self, run: &Run, new: &Tensor, decay: f64, kept: Kept) {
         let slot = slot(self, AVERAGE, run.states, &run.blocks.shape, SlotInit::Copy);
-        let first = OfUpdate {
-            name: "ema.share",
-            args: [decay, 0.0],
-            first_group,
-            value: |n, [decay, _]| if n == 1 { 1.0 } else { 1.0 - decay },
-        };
-        let share = self.run_scalar(Scalar::OfUpdate(first));
+        let share = OfUpdate::new("ema.share", [decay, 0.0], |n, [decay, _]| match n {
+            1 => 1.0,
+            _ => 1.0 - decay,
+        });
+        let share = run.blocks.of_update(share, AVERAGE, kept);
         let moved = slot.value.add(&new.sub(&slot.value).mul(&share));
         self.assign(slot.range, &moved);
     }
+}
+
+/// `value` where `number` is not 0, and 0 where it is, whatever the value.
+fn there(number: &Expr, value: &Expr) -> Expr {
+    let zero = Expr::lit(0.0);
+    number.equals(&zero).select(&zero, value)
 }
 
 /// What is wrong with the optimizer or the options, if anything is.
@@ -372,11 +459,6 @@ fn check(optimizer: &dyn Optimizer, options: &MinimizeOptions) -> Result<(), Str
     }
     if options.micro_steps == 0 {
         return Err("takes micro_steps of 1 or more, 0 came".to_owned());
-    }
-    if options.micro_steps > 1 && !options.parameters.is_empty() {
-        return Err(
-            "takes micro_steps of more than 1 for all parameters, not for a part".to_owned(),
-        );
     }
     options.ema.map_or(Ok(()), groups::check_average)
 }

@@ -41,10 +41,11 @@ pub use rmsprop::RmsProp;
 pub use schedule::{OneCycle, Schedule};
 pub use sgd::Sgd;
 
-use crate::graph::{OfUpdate, Scalar, StateRange, TensorType};
+use crate::graph::{OfUpdate, StateRange, TensorType};
 use crate::shape::Shape;
 use crate::state::{SlotInit, State};
 use crate::tensor::{Tensor, Trace};
+use groups::{Blocks, Kept};
 
 /// Methods that set one option each, `Sgd::new(0.1).momentum(0.9)`.
 macro_rules! setters {
@@ -117,15 +118,16 @@ pub struct Update<'a> {
     pub rate: Tensor,
     /// The weight decay, `[]` or in that shape; `None` where there is none.
     pub decay: Option<Tensor>,
-    shape: Shape,
+    blocks: &'a Blocks<'a>,
     states: &'a [State],
-    first_group: usize,
+    kept: Kept,
 }
 
 /// What an optimizer keeps for each parameter.
 pub struct Slot {
     /// Its value before the update, in the shape of the parameters.
     pub value: Tensor,
+    name: String,
     range: StateRange,
 }
 
@@ -141,7 +143,8 @@ impl Update<'_> {
     }
 
     fn slot_of(&self, name: &str, init: SlotInit) -> Slot {
-        slot(self.trace, name, self.states, &self.shape, init)
+        self.blocks.count(name, self.kept);
+        slot(self.trace, name, self.states, &self.blocks.shape, init)
     }
 
     /// Have `slot` hold `value` from the next step on.
@@ -165,28 +168,43 @@ impl Update<'_> {
         }
     }
 
-    /// A scalar that the host computes for each update from its number, counted from 1: `value(number, args)`. `name`
-    /// and `args` say which function it is.
+    /// What the host computes for each update from its number: `value(number, args)`, `[]`, or in the shape of the
+    /// parameters where some have been updated more often than others. The number counts this optimizer's updates of a
+    /// parameter, from 1, as `step` in the state of PyTorch's optimizers: it stands still while the parameter is frozen.
+    /// `name` and `args` say which function it is.
     pub fn of_update(
         &self,
         name: &'static str,
         args: [f64; 2],
         value: fn(u64, [f64; 2]) -> f64,
     ) -> Tensor {
-        self.trace.run_scalar(Scalar::OfUpdate(OfUpdate {
-            name,
-            args,
-            first_group: self.first_group,
-            value,
-        }))
+        let of = OfUpdate::new(name, args, value);
+        self.blocks.of_update(of, UPDATE, self.kept)
+    }
+
+    /// As [`Update::of_update`], with the number of the update of `slot`: the first is the one before which it held what it
+    /// starts with, whichever rule had the parameters before.
+    pub fn of_slot(
+        &self,
+        slot: &Slot,
+        name: &'static str,
+        args: [f64; 2],
+        value: fn(u64, [f64; 2]) -> f64,
+    ) -> Tensor {
+        let of = OfUpdate::new(name, args, value);
+        self.blocks.of_update(of, &slot.name, self.kept)
     }
 }
+
+/// What an optimizer's updates of a parameter are counted under, where no slot is named.
+const UPDATE: &str = "update";
 
 /// The slot `name` of the parameters `of`, seen in `shape`.
 fn slot(trace: &Trace, name: &str, of: &[State], shape: &Shape, init: SlotInit) -> Slot {
     let range = trace.params().slots(name, of, init);
     Slot {
         value: trace.state(range, TensorType::f32(shape.clone())),
+        name: name.to_owned(),
         range,
     }
 }
@@ -202,16 +220,16 @@ fn mean_square(mean: &Tensor, value: &Tensor, share: f64) -> Tensor {
     mean.mul_scalar(share as f32).add(&new)
 }
 
-/// `1 / (1 - beta^n)`: the correction of a running mean that started at 0.
-fn correction(u: &Update, beta: f64) -> Tensor {
-    u.of_update("correction", [beta, 0.0], |n, [b, _]| {
+/// `1 / (1 - beta^n)`: the correction of the running mean in `slot`, which started at 0.
+fn correction(u: &Update, slot: &Slot, beta: f64) -> Tensor {
+    u.of_slot(slot, "correction", [beta, 0.0], |n, [b, _]| {
         1.0 / (1.0 - b.powf(n as f64))
     })
 }
 
 /// The square root of [`correction`].
-fn root_correction(u: &Update, beta: f64) -> Tensor {
-    u.of_update("root_correction", [beta, 0.0], |n, [b, _]| {
+fn root_correction(u: &Update, slot: &Slot, beta: f64) -> Tensor {
+    u.of_slot(slot, "root_correction", [beta, 0.0], |n, [b, _]| {
         1.0 / (1.0 - b.powf(n as f64)).sqrt()
     })
 }

@@ -74,14 +74,14 @@ impl Optimizer for NAdam {
         u.keep(&m, &mean);
         u.keep(&v, &square);
         let args = [self.betas.0, self.momentum_decay];
-        let of_grad = u.of_update("nadam.grad", args, |n, args| {
+        let of_grad = u.of_slot(&m, "nadam.grad", args, |n, args| {
             (1.0 - momentum(n, args)) / (1.0 - product(n, args))
         });
-        let of_mean = u.of_update("nadam.mean", args, |n, args| {
+        let of_mean = u.of_slot(&m, "nadam.mean", args, |n, args| {
             momentum(n + 1, args) / (1.0 - product(n + 1, args))
         });
         let step = grad.mul(&of_grad).add(&mean.mul(&of_mean));
-        let root = square.sqrt().mul(&root_correction(u, self.betas.1));
+        let root = square.sqrt().mul(&root_correction(u, &v, self.betas.1));
         param.sub(&step.div(&root.add_scalar(self.eps)).mul(&u.rate))
     }
 }

@@ -67,16 +67,16 @@ impl Optimizer for RAdam {
         u.keep(&v, &square);
         let args = [self.betas.1, 0.0];
         // One of the two is 0.
-        let adaptive = u.of_update("radam.adaptive", args, |n, [b, _]| {
+        let adaptive = u.of_slot(&v, "radam.adaptive", args, |n, [b, _]| {
             rectified(n, b).unwrap_or(0.0)
         });
-        let plain = u.of_update("radam.plain", args, |n, [b, _]| {
+        let plain = u.of_slot(&v, "radam.plain", args, |n, [b, _]| {
             f64::from(u8::from(rectified(n, b).is_none()))
         });
         let scale = adaptive
             .div(&square.sqrt().add_scalar(self.eps))
             .add(&plain);
-        let rate = u.rate.mul(&correction(u, self.betas.0));
+        let rate = u.rate.mul(&correction(u, &m, self.betas.0));
         param.sub(&mean.mul(&scale).mul(&rate))
     }
 }

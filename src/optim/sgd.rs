@@ -66,7 +66,8 @@ impl Optimizer for Sgd {
         }
         let slot = u.slot("momentum_buffer");
         // The first update takes the gradient whole, whatever the dampening.
-        let share = u.of_update(
+        let share = u.of_slot(
+            &slot,
             "sgd.share",
             [f64::from(self.dampening), 0.0],
             |n, [d, _]| if n == 1 { 1.0 } else { 1.0 - d },

@@ -64,6 +64,8 @@ pub struct Item {
     pub outputs: Vec<TensorType>,
     /// A name for people.
     pub name: String,
+    /// Path of the layer that traced it.
+    pub path: Arc<str>,
 }
 
 /// Items, each after what it loads, and the sources that the run returns.
@@ -82,6 +84,7 @@ pub fn lower(graph: &Graph, caps: &Caps) -> Items {
         seen: Vec::new(),
         graph,
         align: if caps.kernels { ALIGN } else { 1 },
+        path: Arc::default(),
     };
     for at in 0..graph.nodes.len() {
         let seen = l.node(at);
@@ -100,12 +103,15 @@ struct Lower<'a> {
     /// For each node, how each of its outputs is reached.
     seen: Vec<Vec<Operand>>,
     align: usize,
+    /// Path of the layer whose node is lowered.
+    path: Arc<str>,
 }
 
 impl Lower<'_> {
     fn node(&mut self, at: usize) -> Vec<Operand> {
         let graph = self.graph;
         let node = &graph.nodes[at];
+        self.path = node.path.clone();
         let inputs: Vec<Operand> = node
             .inputs
             .iter()
@@ -249,6 +255,7 @@ impl Lower<'_> {
             operands,
             outputs,
             name,
+            path: self.path.clone(),
         });
         seen
     }

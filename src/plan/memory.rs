@@ -1,6 +1,6 @@
 //! The memory that a plan needs, by kind, known before anything is allocated.
 
-use super::{PageKind, Plan};
+use super::{PageKind, Plan, Step};
 use crate::DType;
 use crate::caps::Caps;
 use crate::state::{Segment, StateKind};
@@ -23,10 +23,14 @@ pub struct Memory {
     pub activations: u64,
     /// Arguments, scalars of the run, constants, results on their way to the host, parameters of kernels.
     pub inputs: u64,
+    /// What the host keeps besides: first values that cannot be drawn again, constants, the block that is uploaded.
+    pub host: u64,
+    /// What the host needs besides for a while: a state's values while it gets its first ones, or those of a file.
+    pub loading: u64,
 }
 
 impl Memory {
-    /// All of it.
+    /// All that the device holds.
     pub fn total(&self) -> u64 {
         self.parameters
             + self.buffers
@@ -37,7 +41,13 @@ impl Memory {
             + self.inputs
     }
 
-    /// Each kind's name and bytes.
+    /// The most that device and host take together, loading included: what the process grows by where the device computes
+    /// in the machine's own memory.
+    pub fn peak(&self) -> u64 {
+        self.total() + self.host + self.loading
+    }
+
+    /// Name and bytes of each kind that the device holds.
     pub fn rows(&self) -> [(&'static str, u64); 7] {
         [
             ("parameters", self.parameters),
@@ -87,16 +97,33 @@ impl Plan {
         for page in &self.pages {
             match page.kind {
                 PageKind::Activations(_) => memory.activations += bytes(page.words),
-                PageKind::Gradients(_) => memory.gradients += bytes(page.words),
+                PageKind::Gradients(..) => memory.gradients += bytes(page.words),
             }
         }
         memory.inputs = bytes(self.upload_words.max(1)) + bytes(self.constant_words.max(1));
+        memory.host = self.constant_bytes();
+        if !caps.kernels {
+            memory.activations += bytes(self.own_words());
+        }
         if caps.kernels {
             memory.inputs +=
                 RING as u64 * (bytes(self.upload_words.max(1)) + bytes(self.read_words()));
             memory.inputs += self.uniform_bytes();
         }
         memory
+    }
+
+    /// Bytes of the constants that the plan itself keeps.
+    pub(crate) fn constant_bytes(&self) -> u64 {
+        let all = self.constants.iter();
+        all.map(|(array, _)| (array.numel() * DType::SIZE) as u64)
+            .sum()
+    }
+
+    /// Words of the largest result of an operator that is none of its step's outputs, for the CPU.
+    pub(crate) fn own_words(&self) -> usize {
+        let all = self.steps.iter();
+        all.map(Step::own_words).max().unwrap_or(0)
     }
 
     /// Words of the block in which results are read, each at a multiple of two words.
@@ -122,7 +149,12 @@ impl fmt::Display for Memory {
         for (name, bytes) in self.rows() {
             writeln!(f, "{name:<12} {:>12}", human(bytes))?;
         }
-        write!(f, "{:<12} {:>12}", "total", human(self.total()))
+        write!(f, "{:<12} {:>12}", "total", human(self.total()))?;
+        if self.host + self.loading > 0 {
+            write!(f, "\n{:<12} {:>12}", "host", human(self.host))?;
+            write!(f, "\n{:<12} {:>12}", "peak", human(self.peak()))?;
+        }
+        Ok(())
     }
 }
 

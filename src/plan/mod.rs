@@ -7,8 +7,10 @@ mod place;
 mod print;
 mod schedule;
 mod simplify;
+mod split;
 mod steps;
 mod verify;
+mod windows;
 
 pub use memory::{Memory, human};
 #[cfg(feature = "gpu")]
@@ -47,11 +49,12 @@ impl Plan {
     /// Compile `graph` for a device with `caps`.
     ///
     /// # Errors
-    /// A tensor larger than a binding of the device; an operator without kernels for it.
+    /// [`Error::Limit`](crate::Error::Limit): a tensor larger than a buffer of the device, or that a kernel cannot bind in
+    /// parts; an operator without kernels for it.
     pub fn compile(graph: Graph, caps: &Caps) -> Result<Self> {
         let types: Vec<TensorType> = graph.outputs.iter().map(|&v| graph.ty(v).clone()).collect();
         let inputs = graph.inputs.clone();
-        let graph = simplify::dead_code(graph);
+        let graph = simplify::dead_code(simplify::unchanged_views(graph));
         let graph = simplify::common_subexpressions(graph);
         let graph = simplify::dead_code(simplify::transposed_products(graph));
         let items = lower::lower(&graph, caps);
@@ -59,8 +62,9 @@ impl Plan {
         let order = schedule::schedule(&groups);
         let steps = steps::steps(&groups, &order, caps)?;
         let returned = groups.items.outputs.clone();
-        let plan = place::place(groups, steps, inputs, types, caps)?;
+        let mut plan = place::place(groups, steps, inputs, types, caps);
         debug_assert_eq!(verify::verify(&plan, &returned), Ok(()));
+        split::split(&mut plan, caps)?;
         Ok(plan)
     }
 }

@@ -9,8 +9,8 @@ use super::lower::{Dest, Source, Work};
 use super::steps::{Regions, Step};
 use crate::DType;
 use crate::caps::Caps;
-use crate::error::{Error, Result};
 use crate::graph::{Leaf, TensorType};
+use crate::kernel::Buf;
 use crate::state::ALIGN;
 use std::collections::HashMap;
 
@@ -43,8 +43,9 @@ pub struct Region {
 pub enum PageKind {
     /// Values of the run; a session's plans share its memory.
     Activations(usize),
-    /// Gradients, packed for the optimizer: zero where no gradient is, under a key of the packing.
-    Gradients(String),
+    /// Gradients, packed for the optimizer: zero where no gradient is. By the first element and the length of each, and the
+    /// number of the page among those of its plan that are packed alike: plans share what has one name, pages of a plan do not.
+    Gradients(Vec<(usize, usize)>, usize),
 }
 
 /// A buffer for what lives within a run.
@@ -56,9 +57,9 @@ pub struct Page {
     pub words: usize,
 }
 
-/// Words that `words` take up: none take up those of a vector, as kernels that load vectors bind no less.
+/// Words that `words` take up: none take up those of the widest load, as kernels bind no less than one.
 fn room(words: usize) -> usize {
-    if words == 0 { 4 } else { words }
+    if words == 0 { 8 } else { words }
 }
 
 /// Something to be placed: when it is needed, how long it is, what may not be in the same page.
@@ -77,7 +78,7 @@ pub fn place(
     inputs: Vec<TensorType>,
     types: Vec<TensorType>,
     caps: &Caps,
-) -> Result<Plan> {
+) -> Plan {
     let items = &groups.items.items;
     let mut plan = Plan {
         steps: Vec::new(),
@@ -92,10 +93,10 @@ pub fn place(
     let cut = |total: &mut usize, place: Place, len: usize| {
         let region = Region {
             place,
-            offset: *total,
+            offset: (*total).max(caps.guard),
             len: room(len),
         };
-        *total += room(len).next_multiple_of(ALIGN);
+        *total = region.offset + room(len).next_multiple_of(ALIGN) + caps.guard;
         region
     };
     for ty in inputs {
@@ -131,15 +132,18 @@ pub fn place(
             Work::Pack => {
                 packs.push((at, plan.pages.len()));
                 let words = item.outputs[0].numel();
-                let starts = items.iter().filter_map(|i| match i.work {
+                let packed = items.iter().filter_map(|i| match i.work {
                     Work::Map(_, Some(Dest::Pack(p, offset))) if p == at => {
-                        Some(format!("{offset}+{}", i.outputs[0].numel()))
+                        Some((offset, i.outputs[0].numel()))
                     }
                     _ => None,
                 });
-                let key = starts.collect::<Vec<_>>().join(" ");
+                let packing: Vec<(usize, usize)> = packed.collect();
+                let alike =
+                    |p: &&Page| matches!(&p.kind, PageKind::Gradients(of, _) if *of == packing);
+                let number = plan.pages.iter().filter(alike).count();
                 plan.pages.push(Page {
-                    kind: PageKind::Gradients(key),
+                    kind: PageKind::Gradients(packing, number),
                     words: room(words),
                 });
                 Region {
@@ -178,7 +182,7 @@ pub fn place(
                 Some(Dest::Pack(p, offset)) => Region {
                     place: Place::Page(pack_page(p)),
                     offset,
-                    len: room(o.ty.numel()),
+                    len: o.ty.numel(), // no kernel binds an empty part
                 },
                 None => {
                     let to = if groups.items.outputs.contains(&o.source) {
@@ -216,6 +220,17 @@ pub fn place(
                 temps.len() - 1
             })
             .collect();
+        // What one kernel reads and another scratch buffer that it writes.
+        for d in &step.kernels.dispatches {
+            let of = |write: bool| {
+                let bound = d.bindings.iter().filter(move |b| b.write == write);
+                bound.filter_map(|b| match b.buf {
+                    Buf::Scratch(k) => Some(own[k]),
+                    _ => None,
+                })
+            };
+            of(false).for_each(|read| temps[read].apart.extend(of(true)));
+        }
         scratch.push(own);
     }
     let fixed = plan.pages.len();
@@ -243,8 +258,10 @@ pub fn place(
     for (at, step) in steps.iter_mut().enumerate() {
         let slice = |(s, &(offset, len)): (&Source, &(usize, usize))| {
             let whole = of(s);
+            // Where nothing is taken, what is bound must still lie inside.
+            let start = if len == 0 { 0 } else { offset };
             Region {
-                offset: whole.offset + offset,
+                offset: whole.offset + start,
                 len: room(len),
                 ..whole
             }
@@ -260,24 +277,6 @@ pub fn place(
             outputs: step.outputs.iter().map(|o| of(&o.source)).collect(),
             scratch: scratch[at].iter().map(|&t| region_of(t)).collect(),
         };
-        let r = &step.regions;
-        for region in r
-            .inputs
-            .iter()
-            .chain(&r.prologue)
-            .chain(&r.epilogue)
-            .chain(&r.outputs)
-            .chain(&r.scratch)
-        {
-            let bytes = (region.len * DType::SIZE) as u64;
-            if bytes > caps.binding_bytes {
-                let message = format!(
-                    "{}: a tensor of {bytes} bytes, one binding of this device covers {}",
-                    step.name, caps.binding_bytes
-                );
-                return Err(Error::OutOfMemory(message));
-            }
-        }
     }
     plan.outputs = groups
         .items
@@ -287,7 +286,7 @@ pub fn place(
         .map(|(s, ty)| (ty, of(s)))
         .collect();
     plan.steps = steps;
-    Ok(plan)
+    plan
 }
 
 /// Greedy by size (Pisarchyk and Lee, 2020), over several pages: each where it makes the pages grow least.
@@ -302,7 +301,7 @@ fn arrange(temps: &mut [Temp], pages: &mut Vec<Page>, caps: &Caps) {
     order.sort_by_key(|&t| (std::cmp::Reverse(temps[t].words), t));
     let mut placed: Vec<Vec<usize>> = Vec::new();
     for t in order {
-        let words = temps[t].words.next_multiple_of(ALIGN);
+        let words = temps[t].words.next_multiple_of(ALIGN) + caps.guard;
         let barred: Vec<usize> = apart[t]
             .iter()
             .filter_map(|&o| temps[o].at.map(|(page, _)| page))
@@ -318,11 +317,12 @@ fn arrange(temps: &mut [Temp], pages: &mut Vec<Page>, caps: &Caps) {
                 .map(|&o| &temps[o])
                 .filter(|o| o.from <= temps[t].to && temps[t].from <= o.to)
                 .filter_map(|o| {
-                    o.at.map(|(_, offset)| (offset, offset + o.words.next_multiple_of(ALIGN)))
+                    let words = o.words.next_multiple_of(ALIGN) + caps.guard;
+                    o.at.map(|(_, offset)| (offset, offset + words))
                 })
                 .collect();
             taken.sort_unstable();
-            let mut at = 0;
+            let mut at = caps.guard;
             for (start, end) in taken {
                 if start >= at + words {
                     break;
@@ -340,7 +340,7 @@ fn arrange(temps: &mut [Temp], pages: &mut Vec<Page>, caps: &Caps) {
                 kind: PageKind::Activations(placed.len() - 1),
                 words: 0,
             });
-            (words, placed.len() - 1, 0)
+            (words + caps.guard, placed.len() - 1, caps.guard)
         });
         pages[fixed + page].words += growth;
         placed[page].push(t);

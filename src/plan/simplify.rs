@@ -1,6 +1,6 @@
 //! Graph to graph: what is computed twice or for nobody disappears.
 
-use crate::graph::{Graph, Value};
+use crate::graph::{Graph, Leaf, Node, Scalar, Value};
 use crate::op::Kind;
 use crate::ops::matmul::Matmul;
 use crate::ops::view::View;
@@ -10,33 +10,52 @@ use std::sync::Arc;
 
 /// Without nodes that neither an output nor an effect needs.
 pub fn dead_code(graph: Graph) -> Graph {
-    let mut live = vec![false; graph.nodes.len()];
-    graph.outputs.iter().for_each(|v| live[v.node] = true);
-    for at in (0..graph.nodes.len()).rev() {
-        live[at] |= graph.is_effect(at);
-        if live[at] {
-            graph.nodes[at]
-                .inputs
-                .iter()
-                .for_each(|v| live[v.node] = true);
-        }
-    }
+    let live = graph.live();
     rebuild(
         graph,
         |at, _, _| if live[at] { Keep::Yes } else { Keep::No },
     )
 }
 
-/// With one node for what is computed several times: the same operator on the same values.
+/// Without views that show all of their input as it is.
+pub fn unchanged_views(graph: Graph) -> Graph {
+    let unchanged = |node: &Node| {
+        let shape = &graph.ty(node.inputs[0]).shape;
+        let view = (node.op.as_ref() as &dyn Any).downcast_ref::<View>();
+        view.is_some_and(|v| v.is_identity(shape))
+    };
+    let unchanged: Vec<bool> = (graph.nodes.iter())
+        .map(|n| !n.inputs.is_empty() && unchanged(n))
+        .collect();
+    rebuild(graph, |at, _, _| match unchanged[at] {
+        true => Keep::Input,
+        false => Keep::Yes,
+    })
+}
+
+/// With one node for what is computed several times: the same operator on the same values. Operators are the same where their
+/// types and what they print are, and they say that this is enough ([`OpDef::merges`](crate::op::OpDef::merges)).
 pub fn common_subexpressions(graph: Graph) -> Graph {
     let mut known: HashMap<(String, Vec<Value>), usize> = HashMap::new();
     rebuild(graph, |_, node, to| {
-        if matches!(node.op.kind(), Kind::Assign(_)) {
+        if matches!(node.op.kind(), Kind::Assign(_)) || !node.op.merges() {
             return Keep::Yes;
         }
-        // The type distinguishes leaves of one state under several shapes.
+        let op: &dyn Any = node.op.as_ref();
+        // A function of the host's prints its name alone.
+        let function = match node.op.kind() {
+            Kind::Leaf(Leaf::Scalar(Scalar::OfUpdate(f))) => f.value as usize,
+            _ => 0,
+        };
+        // The outputs' types distinguish leaves of one state under several shapes.
         let key = (
-            format!("{}{:?}{:?}", node.op.name(), node.op, node.outputs),
+            format!(
+                "{:?} {function} {}{:?}{:?}",
+                op.type_id(),
+                node.op.name(),
+                node.op,
+                node.outputs
+            ),
             node.inputs.clone(),
         );
         match known.get(&key) {
@@ -88,33 +107,34 @@ pub fn transposed_products(mut graph: Graph) -> Graph {
 enum Keep {
     Yes,
     No,
+    /// Its value is its first input.
+    Input,
     /// The node is the one at this index of the new graph.
     Is(usize),
 }
 
 /// The graph with the nodes that `keep(index, node with new inputs, index in the new graph)` wants.
-fn rebuild(graph: Graph, mut keep: impl FnMut(usize, &crate::graph::Node, usize) -> Keep) -> Graph {
-    let mut map = vec![usize::MAX; graph.nodes.len()];
+fn rebuild(graph: Graph, mut keep: impl FnMut(usize, &Node, usize) -> Keep) -> Graph {
+    // The node that each one became, or the value that its only output is.
+    let mut map: Vec<Result<usize, Value>> = vec![Ok(usize::MAX); graph.nodes.len()];
+    let moved = |map: &[Result<usize, Value>], v: Value| match map[v.node] {
+        Ok(node) => Value { node, ..v },
+        Err(value) => value,
+    };
     let mut nodes = Vec::new();
     for (at, mut node) in graph.nodes.into_iter().enumerate() {
-        node.inputs.iter_mut().for_each(|v| v.node = map[v.node]);
+        node.inputs.iter_mut().for_each(|v| *v = moved(&map, *v));
         match keep(at, &node, nodes.len()) {
             Keep::Yes => {
-                map[at] = nodes.len();
+                map[at] = Ok(nodes.len());
                 nodes.push(node);
             }
-            Keep::Is(other) => map[at] = other,
+            Keep::Input => map[at] = Err(node.inputs[0]),
+            Keep::Is(other) => map[at] = Ok(other),
             Keep::No => {}
         }
     }
-    let outputs = graph
-        .outputs
-        .into_iter()
-        .map(|v| Value {
-            node: map[v.node],
-            ..v
-        })
-        .collect();
+    let outputs = graph.outputs.into_iter().map(|v| moved(&map, v)).collect();
     Graph {
         nodes,
         outputs,

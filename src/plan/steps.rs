@@ -5,11 +5,11 @@ use super::lower::{Dest, Source, Work};
 use super::place::Region;
 use crate::DType;
 use crate::caps::Caps;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fused::{Load, Map};
 use crate::graph::{Leaf, TensorType};
-use crate::kernel::{Buf, Kernels};
-use crate::op::{GpuIo, OpDef};
+use crate::kernel::{Binding, Buf, Kernels};
+use crate::op::{GpuIo, Kind, OpDef};
 use crate::ops::map;
 use crate::scalar::Expr;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub struct Output {
 pub struct Step {
     /// A name for people: `matmul + add + relu`.
     pub name: String,
+    /// Path of the layer that traced it; empty outside of layers.
+    pub path: Arc<str>,
     /// The operator.
     pub op: Arc<dyn OpDef>,
     /// Types of the operator's inputs.
@@ -54,6 +56,25 @@ pub struct Step {
     pub kernels: Kernels,
 }
 
+impl Step {
+    /// The result of the epilogue whose memory the operator's own first output takes on the CPU, if there is one.
+    pub(crate) fn own_place(&self) -> Option<usize> {
+        let mut results = self.in_place.iter().zip(&self.epilogue.exprs);
+        let taken = results.position(|(p, e)| p.is_none() && *e == Expr::load(0, e.dtype()));
+        taken.or_else(|| self.in_place.iter().position(Option::is_none))
+    }
+
+    /// Words that the operator's own first output takes besides: none for an elementwise step, which has no such output.
+    pub(crate) fn own_words(&self) -> usize {
+        match self.own_place() {
+            None if !matches!(self.op.kind(), Kind::Map(_)) => {
+                self.core_types.first().map_or(0, |t| t.numel())
+            }
+            _ => 0,
+        }
+    }
+}
+
 /// Where the operands of a step lie.
 #[derive(Debug, Clone, Default)]
 pub struct Regions {
@@ -70,6 +91,13 @@ pub struct Regions {
 }
 
 impl Regions {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Region> {
+        let read = self.inputs.iter().chain(&self.prologue);
+        let read = read.chain(&self.epilogue);
+        read.chain(&self.outputs).chain(&self.scratch)
+    }
+
     /// The region of `buf`.
     pub fn get(&self, buf: Buf) -> Region {
         match buf {
@@ -79,6 +107,16 @@ impl Regions {
             Buf::Output(i) => self.outputs[i],
             Buf::Scratch(i) => self.scratch[i],
         }
+    }
+
+    /// The region that a kernel binds.
+    pub fn bound(&self, binding: &Binding) -> Region {
+        let whole = self.get(binding.buf);
+        binding.part.map_or(whole, |part| Region {
+            offset: whole.offset + part.offset,
+            len: part.len,
+            ..whole
+        })
     }
 }
 
@@ -226,8 +264,17 @@ fn step(groups: &Groups, group: &Group, caps: &Caps) -> Result<Step> {
     } else {
         names.join(" + ")
     };
+    let mut traced = group.core.iter().chain(&group.members);
+    let path = traced.find_map(|&at| Some(&item(at).path).filter(|p| !p.is_empty()));
+    if let Some(size) = kernels.dispatches.iter().find_map(|d| d.oversize) {
+        let most = u32::MAX;
+        return Err(Error::Device(format!(
+            "{name}: a size of {size}, kernels count up to {most}: use the CPU (WGRAD_DEVICE=cpu) or smaller sizes"
+        )));
+    }
     Ok(Step {
         name,
+        path: path.cloned().unwrap_or_default(),
         op,
         input_types,
         core_types,

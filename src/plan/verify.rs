@@ -1,12 +1,18 @@
 //! What every plan must hold, checked in builds with debug assertions, from the finished plan alone.
 
-use super::{Place, Plan, Region};
-use std::collections::HashMap;
+use super::lower::Dest;
+use super::{PageKind, Place, Plan, Region};
+use crate::kernel::Binding;
+use std::collections::{BTreeSet, HashMap};
+
+#[cfg(test)]
+mod tests;
 
 /// The first thing about the plan that is wrong, if anything is.
 ///
 /// `returned` are the sources of the plan's outputs.
 pub fn verify(plan: &Plan, returned: &[(usize, usize)]) -> Result<(), String> {
+    pages(plan)?;
     let end = plan.steps.len();
     // For each value: where it lies, the step that writes it, the last that reads it.
     let mut lives: Vec<(Region, usize, usize, String)> = Vec::new();
@@ -45,6 +51,15 @@ pub fn verify(plan: &Plan, returned: &[(usize, usize)]) -> Result<(), String> {
                 ));
             }
         }
+        for d in &step.kernels.dispatches {
+            let (written, read): (Vec<_>, Vec<_>) = d.bindings.iter().partition(|b| b.write);
+            let place = |b: &Binding| step.regions.get(b.buf).place;
+            let both = |r: &Binding| written.iter().any(|w| place(w) == place(r));
+            if let Some(r) = read.into_iter().find(both) {
+                let (shader, buf) = (d.shader, r.buf);
+                return Err(format!("step {at}: {shader} writes the buffer of {buf:?}"));
+            }
+        }
     }
     for life in returned.iter().filter_map(|s| at_source.get(s)) {
         lives[*life].2 = end;
@@ -64,4 +79,52 @@ pub fn verify(plan: &Plan, returned: &[(usize, usize)]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What is wrong with the buffers that a device makes of the pages: it holds one buffer for all pages of one kind and name.
+fn pages(plan: &Plan) -> Result<(), String> {
+    for (at, page) in plan.pages.iter().enumerate() {
+        let other = plan.pages[..at].iter().position(|p| p.kind == page.kind);
+        if let Some(other) = other {
+            return Err(format!(
+                "pages {other} and {at} are one buffer, {:?}",
+                page.kind
+            ));
+        }
+        if let PageKind::Gradients(packing, _) = &page.kind {
+            // What one plan leaves in a shared buffer must not be where another takes zeros from.
+            let written = packed(plan, at);
+            let named = packing.iter().copied().filter(|(_, len)| *len > 0);
+            let named: BTreeSet<(usize, usize)> = named.collect();
+            if written != named {
+                return Err(format!(
+                    "page {at} is written at {written:?}, it is named by {named:?}"
+                ));
+            }
+        }
+    }
+    let of_steps = plan.steps.iter().flat_map(|step| step.regions.all());
+    let mut regions = of_steps.chain(plan.outputs.iter().map(|o| &o.1));
+    let inside = |r: &&Region| match r.place {
+        Place::Page(p) => plan
+            .pages
+            .get(p)
+            .is_some_and(|p| r.offset + r.len <= p.words),
+        _ => true,
+    };
+    match regions.find(|r| !inside(r)) {
+        Some(region) => Err(format!("{region} is beyond the end of its page")),
+        None => Ok(()),
+    }
+}
+
+/// First elements and lengths of the gradients that are written to a page, empty ones left out.
+fn packed(plan: &Plan, page: usize) -> BTreeSet<(usize, usize)> {
+    let outputs = plan.steps.iter().flat_map(|step| {
+        let regions = step.outputs.iter().zip(&step.regions.outputs);
+        regions.filter(|(o, _)| matches!(o.dest, Some(Dest::Pack(..))))
+    });
+    let here = outputs.filter(|(_, region)| region.place == Place::Page(page));
+    let written = here.map(|(output, region)| (region.offset, output.ty.numel()));
+    written.filter(|(_, len)| *len > 0).collect()
 }

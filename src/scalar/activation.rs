@@ -35,7 +35,7 @@ macro_rules! methods {
     };
 }
 methods! {
-    abs() Abs; sign() Sign; exp() Exp; log() Log; log1p() Log1p; sqrt() Sqrt; rsqrt() Rsqrt; sin() Sin; cos() Cos;
+    abs() Abs; sign() Sign; exp() Exp; expm1() Expm1; log() Log; log1p() Log1p; sqrt() Sqrt; rsqrt() Rsqrt; sin() Sin; cos() Cos;
     tanh() Tanh; sigmoid() Sigmoid; erf() Erf; floor() Floor; relu() Relu; pow(b) Pow; maximum(b) Max; minimum(b) Min;
     less(b) Lt; at_most(b) Le; equals(b) Eq; and(b) And; or(b) Or; not() Not; is_nan() IsNan; select(a, b) Select;
     to_f32() ToF32; to_i32() ToI32; to_u32() ToU32; to_bool() ToBool;
@@ -84,46 +84,42 @@ impl Expr {
         &Expr::lit(1.0) / self
     }
 
-    /// `x ^ exponent` for a fixed exponent; small whole ones are products.
+    /// `x ^ exponent` for a fixed exponent; small whole ones are products, of `1 / x` where they are negative, so that the
+    /// gradient has its limits at 0 and at the infinities.
     pub fn pow_scalar(&self, exponent: f32) -> Expr {
         if exponent == 0.5 {
             self.sqrt()
         } else if exponent == -0.5 {
             self.rsqrt()
         } else if exponent.fract() == 0.0 && (1.0..=8.0).contains(&exponent.abs()) {
-            let power = (1..exponent.abs() as u32).fold(self.clone(), |p, _| &p * self);
-            if exponent < 0.0 {
-                power.reciprocal()
-            } else {
-                power
-            }
+            let base = match exponent < 0.0 {
+                true => self.reciprocal(),
+                false => self.clone(),
+            };
+            (1..exponent.abs() as u32).fold(base.clone(), |p, _| &p * &base)
         } else {
             self.pow(&Expr::lit(exponent))
         }
     }
 
-    /// `min(max(x, min), max)`; the gradient passes where `min <= x <= max`.
+    /// `min(max(x, min), max)`; the gradient passes where `min < x < max`. An infinite bound is none.
     pub fn clamp(&self, min: f32, max: f32) -> Expr {
-        let (lo, hi) = (Expr::lit(min), Expr::lit(max));
-        self.less(&lo)
-            .select(&lo, &self.greater(&hi).select(&hi, self))
+        Expr::call(Fun::Clamp, &[self, &Expr::lit(min), &Expr::lit(max)])
     }
 
-    /// As [`Expr::clamp`]; the gradient passes where `min < x < max`.
+    /// [`Expr::clamp`].
     pub fn hardtanh(&self, min: f32, max: f32) -> Expr {
-        let (lo, hi) = (Expr::lit(min), Expr::lit(max));
-        self.at_most(&lo)
-            .select(&lo, &self.at_least(&hi).select(&hi, self))
+        self.clamp(min, max)
     }
 
     /// `min(max(x, 0), 6)`
     pub fn relu6(&self) -> Expr {
-        self.hardtanh(0.0, 6.0)
+        self.clamp(0.0, 6.0)
     }
 
-    /// `relu6(x + 3) / 6`
+    /// `relu6(x + 3) / 6`; held before the sum, which could round to a bound.
     pub fn hardsigmoid(&self) -> Expr {
-        &(self + &Expr::lit(3.0)).relu6() * &Expr::lit(1.0 / 6.0)
+        &(&self.clamp(-3.0, 3.0) + &Expr::lit(3.0)) * &Expr::lit(1.0 / 6.0)
     }
 
     /// `x * hardsigmoid(x)`
@@ -137,22 +133,23 @@ impl Expr {
             .select(self, &(self * &Expr::lit(slope)))
     }
 
-    /// `e^min(x, 0) - 1`, for the exponential units.
-    fn expm1_of_negative(&self) -> Expr {
-        &self.minimum(&Expr::lit(0.0)).exp() - &Expr::lit(1.0)
+    /// `x <= 0 ? alpha * (e^(x / scale) - 1) : x`, where the exponential of what is above 0, which may be infinite, has no
+    /// part in the gradient.
+    fn exponential_unit(&self, alpha: f32, scale: f32) -> Expr {
+        let zero = Expr::lit(0.0);
+        let negative = self.at_most(&zero);
+        let scaled = &negative.select(self, &zero) * &Expr::lit(1.0 / scale);
+        negative.select(&(&scaled.expm1() * &Expr::lit(alpha)), self)
     }
 
     /// `x > 0 ? x : alpha * (e^x - 1)`
     pub fn elu(&self, alpha: f32) -> Expr {
-        self.greater(&Expr::lit(0.0))
-            .select(self, &(&self.expm1_of_negative() * &Expr::lit(alpha)))
+        self.exponential_unit(alpha, 1.0)
     }
 
     /// `max(0, x) + min(0, alpha * (e^(x / alpha) - 1))`
     pub fn celu(&self, alpha: f32) -> Expr {
-        let scaled = self * &Expr::lit(1.0 / alpha);
-        self.greater(&Expr::lit(0.0))
-            .select(self, &(&scaled.expm1_of_negative() * &Expr::lit(alpha)))
+        self.exponential_unit(alpha, alpha)
     }
 
     /// Self-normalising unit (Klambauer et al., 2017).
@@ -226,8 +223,10 @@ impl Expr {
         let bell = match approximate {
             GeluApprox::None => (self * &Expr::lit(std::f32::consts::FRAC_1_SQRT_2)).erf(),
             GeluApprox::Tanh => {
-                let cube = &self.pow_scalar(3.0) * &Expr::lit(0.044_715);
-                (&(self + &cube) * &Expr::lit(0.797_884_6)).tanh()
+                // Past 16 the tangent is 1, and the cube would come to be infinite.
+                let x = self.clamp(-16.0, 16.0);
+                let cube = &x.pow_scalar(3.0) * &Expr::lit(0.044_715);
+                (&(&x + &cube) * &Expr::lit(0.797_884_6)).tanh()
             }
         };
         &half * &(&bell + &Expr::lit(1.0))

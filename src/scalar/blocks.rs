@@ -184,6 +184,16 @@ pub(super) fn select(args: &[&[u32]], out: &mut [u32], _: DType) {
     }
 }
 
+/// `args[0]` held between `args[1]` and `args[2]`; comparisons let NaN pass.
+pub(super) fn clamp(args: &[&[u32]], out: &mut [u32], _: DType) {
+    let [x, low, high] = [0, 1, 2].map(|k| bytemuck::cast_slice::<u32, f32>(args[k]));
+    let out = bytemuck::cast_slice_mut::<u32, f32>(out).iter_mut();
+    for ((o, &x), (&low, &high)) in out.zip(x).zip(low.iter().zip(high)) {
+        let raised = if x < low { low } else { x };
+        *o = if raised > high { high } else { raised };
+    }
+}
+
 /// Word `position` of the stream: four neighbours share one Philox block.
 pub(super) fn random(args: &[&[u32]], out: &mut [u32], _: DType) {
     let mut block = (u32::MAX, [0; 4]);

@@ -5,12 +5,15 @@
 
 mod activation;
 mod blocks;
+mod bounds;
+mod cancel;
 pub(crate) mod elementary;
 mod eval;
 mod table;
 mod wgsl;
 
 pub use activation::GeluApprox;
+pub use bounds::Bounds;
 pub use eval::{BLOCK, Program, Registers};
 pub use table::Fun;
 pub use wgsl::print;
@@ -299,6 +302,7 @@ fn fold(fun: Fun, args: &[&Expr]) -> Option<Expr> {
         Fun::Select if constants[0] == Some(1) => Some(args[1].clone()),
         Fun::Select if constants[0] == Some(0) => Some(args[2].clone()),
         Fun::Select if args[1] == args[2] => Some(args[1].clone()),
+        Fun::Max | Fun::Min if args[0] == args[1] => Some(args[0].clone()),
         _ => None,
     }
 }

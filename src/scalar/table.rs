@@ -85,16 +85,18 @@ functions! {
     Relu "relu" 1 Sig::Float, "max_f($0, F(0.0))", float1!(|x| if x < 0.0 { 0.0 } else { x }),
         |g, _, y| vec![Some(y.at_most(&Expr::lit(0.0)).select(&Expr::lit(0.0), g))];
     /// `e^x`
-    Exp "exp" 1 Sig::Float, "exp($0)", float1!(f32::exp), |g, _, y| vec![Some(g * y)];
+    Exp "exp" 1 Sig::Float, "exp_($0)", float1!(f32::exp), |g, _, y| vec![Some(g * y)];
+    /// `e^x - 1`, without the loss of `e^x` near 1
+    Expm1 "expm1" 1 Sig::Float, "expm1_($0)", float1!(f32::exp_m1), |g, x, _| vec![Some(g * &x[0].exp())];
     /// Natural logarithm
-    Log "log" 1 Sig::Float, "log($0)", float1!(f32::ln), |g, x, _| vec![Some(g / x[0])];
+    Log "log" 1 Sig::Float, "log_($0)", float1!(f32::ln), |g, x, _| vec![Some(g / x[0])];
     /// `log(1 + x)`
     Log1p "log1p" 1 Sig::Float, "log1p_($0)", float1!(f32::ln_1p), |g, x, _| vec![Some(g / &(x[0] + &Expr::lit(1.0)))];
     /// Square root
     Sqrt "sqrt" 1 Sig::Float, "sqrt($0)", float1!(f32::sqrt), |g, _, y| vec![Some(&(g * &Expr::lit(0.5)) / y)];
     /// `1 / sqrt(x)`
     Rsqrt "rsqrt" 1 Sig::Float, "inverseSqrt($0)", float1!(|x| 1.0 / x.sqrt()),
-        |g, x, y| vec![Some(&(&(g * &Expr::lit(-0.5)) * y) / x[0])];
+        |g, _, y| vec![Some(&(g * &Expr::lit(-0.5)) * &(&(y * y) * y))];
     /// Sine, of radians
     Sin "sin" 1 Sig::Float, "sin_($0)", float1!(f32::sin), |g, x, _| vec![Some(g * &x[0].cos())];
     /// Cosine, of radians
@@ -102,11 +104,24 @@ functions! {
     /// Hyperbolic tangent
     Tanh "tanh" 1 Sig::Float, "tanh_($0)", float1!(elementary::tanh), |g, _, y| vec![Some(g * &(&Expr::lit(1.0) - &(y * y)))];
     /// `1 / (1 + e^-x)`
-    Sigmoid "sigmoid" 1 Sig::Float, "F(1.0) / (F(1.0) + exp(-$0))", float1!(elementary::sigmoid),
+    Sigmoid "sigmoid" 1 Sig::Float, "F(1.0) / (F(1.0) + exp_(-$0))", float1!(elementary::sigmoid),
         |g, _, y| vec![Some(g * &(y * &(&Expr::lit(1.0) - y)))];
     /// Error function
     Erf "erf" 1 Sig::Float, "erf_($0)", float1!(erf),
         |g, x, _| vec![Some(g * &(&Expr::lit(std::f32::consts::FRAC_2_SQRT_PI) * &(-&(x[0] * x[0])).exp()))];
+    /// `min(max(x, low), high)`, NaN stays NaN; the gradient passes where `low < x < high`, and an infinite bound is none
+    Clamp "clamp" 3 Sig::Float, "clamp_($0, $1, $2)", clamp, |g, x, _| {
+        let zero = Expr::lit(0.0);
+        let open = |bound: &Expr, end: f32| bound.as_constant() == Some(end.to_bits());
+        let low = if open(x[1], f32::NEG_INFINITY) { None } else { Some(x[1].less(x[0])) };
+        let high = if open(x[2], f32::INFINITY) { None } else { Some(x[0].less(x[2])) };
+        let inside = match (low, high) {
+            (Some(low), Some(high)) => low.and(&high),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return vec![Some(g.clone()), None, None],
+        };
+        vec![Some(inside.select(g, &zero)), None, None]
+    };
     /// Largest integer not above
     Floor "floor" 1 Sig::Float, "floor($0)", float1!(f32::floor), |_, _, _| vec![None];
     /// -1, 0 or 1; NaN stays NaN
@@ -114,8 +129,10 @@ functions! {
     /// `a^b`; negative bases take integer exponents
     Pow "pow" 2 Sig::Float, "pow_($0, $1)", float2!(f32::powf), |g, x, y| {
         let base = &(g * x[1]) * &Expr::call(Fun::Pow, &[x[0], &(x[1] - &Expr::lit(1.0))]);
-        let exponent = x[0].equals(&Expr::lit(0.0)).select(&Expr::lit(0.0), &(&(g * y) * &x[0].log()));
-        vec![Some(x[1].equals(&Expr::lit(0.0)).select(&Expr::lit(0.0), &base)), Some(exponent)]
+        let zero = Expr::lit(0.0);
+        let flat = x[0].equals(&zero).and(&zero.at_most(x[1]));
+        let exponent = flat.select(&zero, &(&(g * y) * &x[0].log()));
+        vec![Some(x[1].equals(&zero).select(&zero, &base)), Some(exponent)]
     };
 
     // Truth.
@@ -146,13 +163,13 @@ functions! {
         I32 => map1(x, o, |a: i32| a as f32),
         _ => map1(x, o, |a: u32| a as f32),
     }, |g, x, _| vec![(x[0].dtype() == F32).then(|| g.clone())];
-    /// To `i32`, towards zero
-    ToI32 "i32" 1 Sig::Cast(I32), "I($0)", |x, o, t| match t {
+    /// To `i32`, towards zero; the nearest one where it does not fit, 0 of NaN
+    ToI32 "i32" 1 Sig::Cast(I32), "to_i_$t($0)", |x, o, t| match t {
         F32 => map1(x, o, |a: f32| a as i32),
         _ => o.copy_from_slice(x[0]),
     }, |_, _, _| vec![None];
-    /// To `u32`, towards zero
-    ToU32 "u32" 1 Sig::Cast(U32), "U($0)", |x, o, t| match t {
+    /// To `u32`, towards zero; the nearest one where it does not fit, 0 of NaN
+    ToU32 "u32" 1 Sig::Cast(U32), "to_u_$t($0)", |x, o, t| match t {
         F32 => map1(x, o, |a: f32| a as u32),
         _ => o.copy_from_slice(x[0]),
     }, |_, _, _| vec![None];

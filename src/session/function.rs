@@ -60,16 +60,30 @@ impl Function<'_> {
     }
 }
 
+#[cfg(feature = "train")]
+impl super::Session {
+    /// Whether `f`, which was compiled, takes arguments of these types: what compiling for them would say first.
+    pub(crate) fn check_inputs(&self, f: &Function, inputs: &[TensorType]) -> Result<()> {
+        f.check(inputs)?;
+        self.trace(f, inputs, &[]).map(drop)
+    }
+}
+
 pub(super) fn check_range(r: &InputRange, inputs: &[&Array]) -> Result<()> {
     let Ok(values) = inputs[r.input].as_slice::<i32>() else {
         return Ok(());
     };
-    let bad = |v: &i32| !(0..r.end as i64).contains(&i64::from(*v)) && Some(*v) != r.except;
-    match values.iter().position(bad) {
+    let bad = |at: &usize| values.get(*at).is_some_and(|v| !r.limit.admits(*v));
+    let n = r.view.shape.numel();
+    let found = match r.view.is_contiguous() {
+        true => (r.view.offset..r.view.offset + n).find(bad),
+        false => (0..n).map(|i| r.view.position(i)).find(bad),
+    };
+    match found {
         None => Ok(()),
         Some(at) => Err(Error::Input {
             index: r.input,
-            expected: format!("{} from 0 to {}", r.what, r.end.saturating_sub(1)),
+            expected: r.limit.to_string(),
             got: format!("{} at element {at}", values[at]),
         }),
     }

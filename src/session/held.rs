@@ -26,7 +26,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// An array of no elements, or of more than one binding may cover (128 MiB): it can be held in parts; memory.
+    /// An array of no elements; memory, where a limit is set or the device has no room; [`Error::Limit`] for an array that no
+    /// buffer of the device holds: it can be held in parts.
     pub fn hold(&mut self, array: &Array) -> Result<Held> {
         let bytes = (array.numel() * DType::SIZE) as u64;
         let memory = self.memory();
@@ -35,6 +36,17 @@ impl Session {
                 "{} of data to hold exceed the limit of {}:\n{memory}",
                 human(bytes),
                 human(limit)
+            )));
+        }
+        let caps = self.device.caps();
+        if bytes > caps.buffer_bytes {
+            return Err(Error::Limit(format!(
+                "hold: an array {} {} of {}, the largest buffer of {} has {} (max_buffer_size): hold it in parts",
+                array.dtype(),
+                array.shape(),
+                human(bytes),
+                caps.owner,
+                human(caps.buffer_bytes)
             )));
         }
         self.sync()?;

@@ -1,6 +1,6 @@
 //! Data that stay on a device for runs to take rows of.
 
-use super::{Params, SEGMENT, Segment, State, StateKind, TOO_LARGE};
+use super::{Initial, Params, Segment, State, StateKind};
 use crate::array::Array;
 use crate::error::{Error, Result, Site};
 use crate::graph::{StateRange, TensorType};
@@ -26,12 +26,8 @@ impl Params {
     /// A state of kind [`StateKind::Data`] for `array`, in a segment of its own.
     pub(crate) fn hold_data(&self, array: &Array) -> Result<Held> {
         let (shape, len) = (array.shape().clone(), array.numel());
-        if len > SEGMENT || len == 0 {
-            let fault = if len == 0 {
-                "has no elements"
-            } else {
-                TOO_LARGE
-            };
+        if len == 0 {
+            let fault = "has no elements";
             return Err(Error::argument(format!("hold: an array {shape} {fault}")));
         }
         let mut store = self.lock();
@@ -61,7 +57,7 @@ impl Params {
             kind: StateKind::Data,
             range,
             // The values go to the device alone.
-            init: Arc::new(Array::zeros([0])),
+            init: Initial::kept(Array::zeros([0])),
             starts_as: None,
             trainable: false,
         });

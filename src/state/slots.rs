@@ -1,7 +1,8 @@
 //! What optimizers keep of each parameter: slots that lie as the parameters do.
 
-use super::{ALIGN, Params, Segment, State, StateKind};
+use super::{ALIGN, Initial, Params, Segment, State, StateKind};
 use crate::array::Array;
+use crate::dtype::DType;
 use crate::graph::StateRange;
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -47,12 +48,10 @@ impl Params {
         for s in of {
             let path = path(s);
             let carried = store.carried.remove(&path);
-            let copied = init == SlotInit::Copy && carried.is_none();
             let fill = match init {
                 SlotInit::Fill(value) => value,
                 SlotInit::Copy => 0.0,
             };
-            let zeros = || Arc::new(Array::full(s.shape.clone(), fill));
             let at = StateRange {
                 segment: range.segment,
                 offset: range.offset + s.range.offset - base,
@@ -61,13 +60,41 @@ impl Params {
             store.insert(State {
                 path,
                 range: at,
-                init: carried.unwrap_or_else(zeros),
-                starts_as: copied.then(|| s.path.clone()),
+                init: match carried {
+                    Some(array) => Initial::carried(array, fill),
+                    None => Initial::fill(s.shape.clone(), fill),
+                },
+                starts_as: (init == SlotInit::Copy).then(|| s.path.clone()),
                 kind: StateKind::Optimizer,
                 trainable: false,
                 ..s.clone()
             });
         }
+        range
+    }
+
+    /// A number that an optimizer keeps for all of its parameters together, by its first parameter group: 0 at first.
+    pub(crate) fn slot_of_all(&self, slot: &str, first_group: usize) -> StateRange {
+        let path: Arc<str> = format!("{slot}/{first_group}").into();
+        let mut store = self.lock();
+        if let Some(&at) = store.by_path.get(&path) {
+            return store.states[at].range;
+        }
+        let range = store.allocate(StateKind::Optimizer, slot, 1);
+        let carried = store.carried.remove(&path);
+        store.insert(State {
+            path,
+            shape: [].into(),
+            dtype: DType::F32,
+            kind: StateKind::Optimizer,
+            range,
+            init: match carried {
+                Some(array) => Initial::carried(array, 0.0),
+                None => Initial::fill([].into(), 0.0),
+            },
+            starts_as: None,
+            trainable: false,
+        });
         range
     }
 
@@ -107,14 +134,14 @@ impl Params {
         self.lock().carried = values.collect();
     }
 
-    /// The shape of the slot at `path` (`SLOT/PARAMETER`) of a frozen parameter, if an optimizer keeps such slots.
-    pub(crate) fn slot_of_frozen(&self, path: &str) -> Option<Shape> {
+    /// The shape of the slot at `path` (`SLOT/PARAMETER`) of a frozen parameter, if an optimizer keeps such slots, or `any`.
+    pub(crate) fn slot_of_frozen(&self, path: &str, any: bool) -> Option<Shape> {
         let (slot, parameter) = path.split_once('/')?;
         let store = self.lock();
         let kept = |s: &Segment| s.kind == StateKind::Optimizer && s.slot == slot;
         let state = &store.states[*store.by_path.get(parameter)?];
         let frozen = state.kind == StateKind::Parameter && !state.trainable;
-        (frozen && store.segments.iter().any(kept)).then(|| state.shape.clone())
+        (frozen && (any || store.segments.iter().any(kept))).then(|| state.shape.clone())
     }
 }
 

@@ -28,6 +28,26 @@ impl Store {
         }
     }
 
+    /// Paths of all layers in the order in which they were built, each after those that it is inside of.
+    pub(super) fn layers(&self) -> Vec<&str> {
+        let (mut all, mut seen) = (Vec::new(), HashSet::new());
+        for path in &self.places {
+            let dots = path.match_indices('.').map(|(at, _)| &path[..at]);
+            for layer in dots.chain([path.as_str()]) {
+                if seen.insert(layer) {
+                    all.push(layer);
+                }
+            }
+        }
+        all
+    }
+
+    /// Where the module at `path` really lies, where it is another one's.
+    pub(super) fn lies_at(&self, path: &str) -> Option<String> {
+        let module = self.modules.iter().find(|m| m.path == path)?;
+        module.lies_at.clone()
+    }
+
     fn describe(&mut self, new: Described) {
         self.place(&new.path);
         let known = self.modules.iter_mut().find(|m| m.path == new.path);

@@ -3,14 +3,22 @@
 //! Building never fails on the spot: the first misuse is kept, with the layer and the line that made it, and what
 //! came of it is poisoned.
 
+mod indices;
+mod items;
+mod modes;
+mod updates;
+
+pub use indices::{Indices, InputRange, Limit};
+
 use super::Tensor;
 use crate::array::{Array, Element};
-use crate::error::{Error, Misuse, Site};
+use crate::error::{Error, Site};
 use crate::graph::{Graph, Leaf, Node, Scalar, StateRange, TensorType, Value};
 use crate::op::OpDef;
 use crate::ops::leaf::LeafOp;
-use crate::state::Params;
-use std::collections::HashMap;
+use crate::state::{Counts, Level, Params};
+use items::Items;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A graph being traced. A clone is the same trace.
@@ -31,20 +39,31 @@ impl Shared {
     }
 }
 
+/// The layers that are running, innermost last, with where they were built.
+type Scopes = Vec<(Arc<str>, Option<Site>)>;
+
 struct Inner {
     graph: Graph,
     error: Option<Error>,
-    scopes: Vec<(Arc<str>, Option<Site>)>,
+    scopes: Scopes,
     training: bool,
     averages: bool,
-    accumulates: bool,
-    micro_steps: usize,
+    /// Whether layers leave their running statistics as they are.
+    keeps_statistics: bool,
+    /// First parameter groups of optimizers that accumulate gradients and leave the update to a later run.
+    accumulates: Vec<usize>,
+    /// How often what optimizers keep has been updated before the run.
+    counts: Counts,
+    levels: Vec<Level>,
+    /// Paths of the slots of all levels.
+    leveled: HashSet<Arc<str>>,
+    /// What losses are means over.
+    items: HashMap<Value, Items>,
     params: Params,
     ordinals: HashMap<String, usize>,
-    ranges: Vec<InputRange>,
+    indices: Vec<Indices>,
     /// Tensors that stand for a column of a batch whose data are held.
     columns: HashMap<Value, usize>,
-    column_ranges: Vec<InputRange>,
     states: HashMap<(StateRange, TensorType), Tensor>,
     rates: Vec<(usize, f64)>,
     parts: Vec<Part>,
@@ -70,37 +89,24 @@ pub struct LayerCall {
     pub multiply_adds: u64,
 }
 
-/// What an integer argument must lie in, checked before each run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputRange {
-    /// Position among the arguments.
-    pub input: usize,
-    /// First value that is too large.
-    pub end: usize,
-    /// A value that is allowed besides.
-    pub except: Option<i32>,
-    /// What the values are, for the message: `class labels`.
-    pub what: &'static str,
-}
-
 /// A finished trace.
 pub struct Traced {
     /// The graph.
     pub graph: Graph,
-    /// What arguments must lie in.
-    pub ranges: Vec<InputRange>,
-    /// What columns of held data must lie in.
-    pub column_ranges: Vec<InputRange>,
+    /// The integers that operators take.
+    pub indices: Vec<Indices>,
+    /// Values that stand for a column of a batch whose data are held.
+    pub columns: HashMap<Value, usize>,
     /// Learning rates that parameter groups start with.
     pub learning_rates: Vec<(usize, f64)>,
     /// The layers that ran, in their order.
     pub layers: Vec<LayerCall>,
     /// Multiply-adds of all that was traced before the first gradient: of one forward pass.
     pub multiply_adds: u64,
-    /// Micro-steps whose gradients make an update.
-    pub micro_steps: usize,
     /// The optimizers that make updates.
     pub parts: Vec<Part>,
+    /// Which slots the run updates, those of one number of updates together.
+    pub levels: Vec<Level>,
 }
 
 /// What an optimizer is over, and which parameter groups are its own.
@@ -110,6 +116,8 @@ pub struct Part {
     pub groups: (usize, usize),
     /// Patterns of its parameters; empty for all.
     pub parameters: Vec<String>,
+    /// Micro-steps whose gradients make an update.
+    pub micro_steps: usize,
 }
 
 impl Trace {
@@ -121,13 +129,16 @@ impl Trace {
             scopes: Vec::new(),
             training,
             averages: false,
-            accumulates: false,
-            micro_steps: 1,
+            keeps_statistics: false,
+            accumulates: Vec::new(),
+            counts: Counts::default(),
+            levels: Vec::new(),
+            leveled: HashSet::new(),
+            items: HashMap::new(),
             params: params.root(),
             ordinals: HashMap::new(),
-            ranges: Vec::new(),
+            indices: Vec::new(),
             columns: HashMap::new(),
-            column_ranges: Vec::new(),
             states: HashMap::new(),
             rates: Vec::new(),
             parts: Vec::new(),
@@ -135,36 +146,6 @@ impl Trace {
             running: Vec::new(),
             forward: None,
         }))))
-    }
-
-    /// Whether layers should behave as in training.
-    pub fn is_training(&self) -> bool {
-        self.0.borrow().training
-    }
-
-    /// Have layers use the moving averages of their weights, where there are such.
-    pub(crate) fn use_averages(&self) {
-        self.0.borrow_mut().averages = true;
-    }
-
-    /// Whether layers use the moving averages of their weights.
-    pub(crate) fn averages(&self) -> bool {
-        self.0.borrow().averages
-    }
-
-    /// Have optimizers accumulate gradients and leave the update to a later run.
-    pub(crate) fn accumulate_only(&self) {
-        self.0.borrow_mut().accumulates = true;
-    }
-
-    /// Whether optimizers accumulate gradients and leave the update to a later run.
-    pub(crate) fn accumulates(&self) -> bool {
-        self.0.borrow().accumulates
-    }
-
-    /// Micro-steps whose gradients make an update.
-    pub(crate) fn set_micro_steps(&self, n: usize) {
-        self.0.borrow_mut().micro_steps = n;
     }
 
     /// The parameters and states that the trace may use.
@@ -197,6 +178,10 @@ impl Trace {
     /// `0, 1, … n - 1` as `i32` `[n]`.
     #[track_caller]
     pub fn arange(&self, n: usize) -> Tensor {
+        if i32::try_from(n).is_err() {
+            let message = format!("{n}: an i32 counts up to {}", i32::MAX);
+            return self.misuse("arange", message, Site::here());
+        }
         self.constant(Array::vector((0..n as i32).collect::<Vec<_>>()))
     }
 
@@ -226,20 +211,13 @@ impl Trace {
 
     /// Apply an operator; one tensor an output.
     pub fn push(&self, op: Arc<dyn OpDef>, inputs: &[&Tensor], site: Site) -> Vec<Tensor> {
-        let Some(values) = inputs.iter().map(|t| t.value).collect::<Option<Vec<_>>>() else {
-            inputs.iter().for_each(|t| self.adopt(t));
+        let own = self.own(op.name(), inputs, site);
+        let values = own.and_then(|()| inputs.iter().map(|t| t.value).collect::<Option<Vec<_>>>());
+        let Some(values) = values else {
             return Vec::new();
         };
-        if inputs.iter().any(|t| !Arc::ptr_eq(&t.trace.0, &self.0)) {
-            self.misuse(
-                op.name(),
-                "takes tensors of one trace: one of another function came",
-                site,
-            );
-            return Vec::new();
-        }
         let types: Vec<TensorType> = inputs.iter().map(|t| t.ty.clone()).collect();
-        match op.infer(&types) {
+        match op.infer(&types).and_then(TensorType::counted) {
             Err(message) => {
                 self.misuse(op.name(), message, site);
                 Vec::new()
@@ -287,14 +265,7 @@ impl Trace {
     /// Keep a misuse, if it is the first; returns a poisoned tensor.
     pub fn misuse(&self, op: &str, message: impl Into<String>, site: Site) -> Tensor {
         let mut inner = self.0.borrow_mut();
-        let (path, scope_site) = inner.scopes.last().cloned().unwrap_or_default();
-        let site = scope_site.unwrap_or(site);
-        let misuse = Misuse {
-            path: path.to_string(),
-            op: op.to_owned(),
-            message: message.into(),
-            site,
-        };
+        let misuse = inner.here(op, message.into(), site);
         inner.error.get_or_insert(Error::Graph(misuse));
         drop(inner);
         self.poison()
@@ -307,7 +278,7 @@ impl Trace {
 
     /// Keep the misuse that poisoned a tensor of another trace.
     fn adopt(&self, t: &Tensor) {
-        if t.is_poisoned() && !Arc::ptr_eq(&t.trace.0, &self.0) {
+        if t.is_poisoned() && !self.is(&t.trace) {
             let error = t.trace.0.borrow_mut().error.take();
             error.into_iter().for_each(|e| self.fail(e));
         }
@@ -378,56 +349,6 @@ impl Trace {
         format!("{path}/{what}.{n}")
     }
 
-    /// Have each run check that the values of `t`, if it is an argument, lie in `0..end` or are `except`.
-    pub fn require_range(&self, t: &Tensor, end: usize, except: Option<i32>, what: &'static str) {
-        let mut inner = self.0.borrow_mut();
-        let Some(value) = t.value else { return };
-        let mut value = value;
-        let is_view = |inner: &Inner, v: Value| {
-            matches!(inner.graph.nodes[v.node].op.kind(), crate::op::Kind::View)
-        };
-        while is_view(&inner, value) && !inner.columns.contains_key(&value) {
-            value = inner.graph.nodes[value.node].inputs[0];
-        }
-        if let Some(&input) = inner.columns.get(&value) {
-            let range = InputRange {
-                input,
-                end,
-                except,
-                what,
-            };
-            inner.column_ranges.push(range);
-            return;
-        }
-        if let crate::op::Kind::Leaf(Leaf::Input(input)) = inner.graph.nodes[value.node].op.kind() {
-            let range = InputRange {
-                input: *input,
-                end,
-                except,
-                what,
-            };
-            inner.ranges.push(range);
-        }
-    }
-
-    /// Have `t` stand for column `column` of a batch that is taken from held data: what its values must lie in is then in
-    /// [`Function::column_ranges`](crate::Function::column_ranges), to be checked once for all data.
-    pub fn stands_for(&self, t: &Tensor, column: usize) {
-        if let Some(value) = t.value {
-            self.0.borrow_mut().columns.insert(value, column);
-        }
-    }
-
-    /// The learning rate that a parameter group starts with.
-    pub(crate) fn learning_rate(&self, group: usize, rate: f64) {
-        self.0.borrow_mut().rates.push((group, rate));
-    }
-
-    /// Have runs count an update of an optimizer.
-    pub(crate) fn updates_part(&self, part: Part) {
-        self.0.borrow_mut().parts.push(part);
-    }
-
     /// Have what is traced from here on be no part of the forward pass.
     pub(crate) fn forward_ends(&self) {
         let mut inner = self.0.borrow_mut();
@@ -481,31 +402,28 @@ impl Trace {
             return Err(error);
         }
         let foreign = || Error::argument("an output of the function is a tensor of another trace");
-        let mine = |t: &Tensor| {
-            t.value
-                .filter(|_| Arc::ptr_eq(&t.trace.0, &self.0))
-                .ok_or_else(foreign)
-        };
+        let mine = |t: &Tensor| t.value.filter(|_| self.is(&t.trace)).ok_or_else(foreign);
         let outputs = outputs.iter().map(mine).collect::<Result<_, _>>()?;
         inner.states.clear(); // each holds the trace
+        inner.items.clear();
         let mut graph = std::mem::take(&mut inner.graph);
         graph.outputs = outputs;
-        let ranges = std::mem::take(&mut inner.ranges);
-        let column_ranges = std::mem::take(&mut inner.column_ranges);
+        let indices = std::mem::take(&mut inner.indices);
+        let columns = std::mem::take(&mut inner.columns);
         let learning_rates = std::mem::take(&mut inner.rates);
         let layers = std::mem::take(&mut inner.layers);
         let parts = std::mem::take(&mut inner.parts);
-        let micro_steps = inner.micro_steps;
+        let levels = std::mem::take(&mut inner.levels);
         let forward = inner.forward.unwrap_or(graph.nodes.len());
         Ok(Traced {
             multiply_adds: graph.multiply_adds(0..forward),
-            micro_steps,
             graph,
-            ranges,
-            column_ranges,
+            indices,
+            columns,
             learning_rates,
             layers,
             parts,
+            levels,
         })
     }
 }

@@ -50,7 +50,7 @@ impl Tokenizer {
         let fault = |e: &dyn std::fmt::Display| {
             Error::file(path, None, format!("not a tokenizer.json: {e}"))
         };
-        serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|e| fault(&e))?;
+        crate::json::weigh(&bytes).map_err(|e| fault(&e))?;
         // The crate is made for whole files and may panic on damaged ones.
         let read = catch_unwind(AssertUnwindSafe(|| {
             tokenizers::Tokenizer::from_bytes(&bytes)

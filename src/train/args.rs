@@ -83,7 +83,7 @@ pub enum Resume {
     /// None: it begins anew.
     #[default]
     No,
-    /// The newest one in `output_dir`, which must have one.
+    /// The newest one in `output_dir`, that of most updates; there must be one.
     Latest,
     /// The newest one in `output_dir`, where there is one: the same call begins and goes on.
     LatestIfAny,
@@ -115,13 +115,15 @@ pub struct TrainingArguments {
     /// Share of the target that [`Trainer::classifier`](super::Trainer::classifier) spreads over all classes, also in
     /// evaluations; 0 by default.
     pub label_smoothing_factor: f32,
-    /// Samples in a batch; 32 by default. The last batch of an epoch may be smaller.
+    /// Samples in a batch; 32 by default. The last batch of an epoch may be smaller, and so may the only one of a smaller data
+    /// set.
     pub train_batch_size: usize,
     /// Samples in a batch of the evaluation; by default four times `train_batch_size`.
     pub eval_batch_size: Option<usize>,
     /// Passes over the training data, fractions allowed; 3 by default.
     pub num_train_epochs: f64,
-    /// Train for this many updates in place of `num_train_epochs`, over the data again and again if need be.
+    /// Train for this many updates in place of `num_train_epochs`, over the data again and again if need be. A pass that
+    /// `should_epoch_stop` ends counts as a whole one.
     pub max_steps: Option<u64>,
     /// Batches whose gradients make an update; 1 by default. What is left at the end of an epoch makes one too.
     pub gradient_accumulation_steps: usize,
@@ -131,13 +133,15 @@ pub struct TrainingArguments {
     pub lr_scheduler_type: SchedulerType,
     /// Updates in which the learning rate rises from 0; none by default.
     pub warmup_steps: f64,
-    /// When held-out data are evaluated; after each epoch by default.
+    /// When held-out data are evaluated; after each epoch by default. Where [`Trainer::fit`](super::Trainer::fit) gets none, after
+    /// each epoch is never.
     pub eval_strategy: IntervalStrategy,
     /// Updates between evaluations, for [`IntervalStrategy::Steps`]; by default `logging_steps`.
     pub eval_steps: Option<f64>,
     /// Updates, or for [`IntervalStrategy::Epoch`] epochs, before which there is no evaluation; 0 by default.
     pub eval_delay: f64,
-    /// Whether held-out data are evaluated before the first update too; false by default.
+    /// Whether held-out data are evaluated before the first update too; false by default. That evaluation may be the best one; a
+    /// plateau does not count it.
     pub eval_on_start: bool,
     /// When means are logged; every `logging_steps` by default.
     pub logging_strategy: IntervalStrategy,
@@ -151,7 +155,8 @@ pub struct TrainingArguments {
     pub save_steps: f64,
     /// Checkpoints that are kept, 1 or more; all by default. The best one is kept beside them.
     pub save_total_limit: Option<usize>,
-    /// Whether the model is that of the best evaluation at the end; false by default.
+    /// Whether the model is that of the best evaluation at the end, with the averages of its weights where such are kept; false by
+    /// default. An evaluation that is the best so far then always has a checkpoint.
     pub load_best_model_at_end: bool,
     /// What says which evaluation is best: `eval_loss`, or `loss` for short; the loss by default.
     pub metric_for_best_model: Option<String>,
@@ -165,8 +170,9 @@ pub struct TrainingArguments {
     pub dataloader_num_workers: usize,
     /// Batches that each of them makes ahead; 2 by default.
     pub dataloader_prefetch_factor: Option<usize>,
-    /// Whether a last batch of the training that is smaller than the others is left out; false by default. Evaluations cover
-    /// all samples.
+    /// Whether a last batch of the training that is smaller than the others is left out; false by default. Models that cannot
+    /// train on so few samples need it, as [`BatchNorm1d`](crate::nn::BatchNorm1d) does where one is left. Evaluations cover all
+    /// samples.
     pub dataloader_drop_last: bool,
     /// Whether data sets that are arrays in memory ([`Dataset::resident`](crate::data::Dataset::resident)) are put on the device
     /// for the time of a training, whose steps then upload the indices of their samples alone, with the same results. By
@@ -237,6 +243,13 @@ pub(super) struct Intervals {
     pub eval: Option<u64>,
     pub save: Option<u64>,
     pub warmup: u64,
+}
+
+impl Intervals {
+    /// Passes over the data, the last of which may be in part.
+    pub fn passes(&self) -> u64 {
+        self.max_steps.div_ceil(self.updates_per_epoch)
+    }
 }
 
 impl TrainingArguments {

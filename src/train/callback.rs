@@ -23,10 +23,10 @@ pub struct TrainerState {
     /// Samples in a pass.
     pub train_samples: usize,
     /// Mean loss of the pass that runs, or of the last one.
-    #[serde(skip)]
+    #[serde(default, with = "super::logs::number")]
     pub loss: f64,
     /// Accuracy of the same, where the task counts what is right.
-    #[serde(skip)]
+    #[serde(default)]
     pub accuracy: Option<f64>,
     /// Samples a second in the pass that runs, or in the last one.
     #[serde(skip)]
@@ -41,12 +41,17 @@ pub struct TrainerState {
     pub log_history: Vec<Logs>,
 }
 
-/// What callbacks ask of the training loop; each is carried out after the event and set back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What callbacks ask of the training loop; each is carried out after the event and set back. Logs, evaluations and checkpoints that
+/// are asked for within an update come after it, each of them once an update at most. What was asked for when a checkpoint is
+/// written is a part of it, but for the end of the training: one that goes on from there does go on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainerControl {
-    /// End the training.
+    /// End the training before the next batch. In the middle of a pass the events of its end come all the same, as in Hugging
+    /// Face's trainer, and a checkpoint of then is one of the middle of the pass: a training that goes on from it is as if it had
+    /// never ended there.
     pub should_training_stop: bool,
-    /// End the epoch.
+    /// End the epoch before the next batch. It counts as one of the passes; batches of an update that is not complete are
+    /// dropped.
     pub should_epoch_stop: bool,
     /// Log the means so far.
     pub should_log: bool,
@@ -67,6 +72,8 @@ pub struct Event<'e> {
     pub control: &'e mut TrainerControl,
     /// The model as a table.
     pub summary: Option<&'e Summary>,
+    /// Whether evaluations use moving averages of the weights.
+    pub averages: bool,
     /// The session, with the weights.
     pub session: &'e mut Session,
 }
@@ -99,12 +106,28 @@ pub trait Callback: Send {
         Ok(())
     }
 
+    /// A training begins: forget what was counted in one before. Where it goes on from a checkpoint, [`Callback::load_state`]
+    /// follows.
+    fn reset(&mut self) {}
+
     /// The training begins or goes on.
     fn on_train_begin(&mut self, event: &mut Event) -> Result<()> {
         Ok(())
     }
 
-    /// The training has ended, the files of `output_dir` are not written yet.
+    /// The training has ended: put weights of an earlier time in place of the last ones here, before anything looks at them, and
+    /// say whether that was done.
+    fn restore_weights(&mut self, event: &mut Event) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Whether the model has the averages of its weights in their place at the end, those of the best evaluation where its
+    /// weights are put back.
+    fn swaps_averages(&self) -> bool {
+        false
+    }
+
+    /// The training has ended and the weights are the final ones; the files of `output_dir` are not written yet.
     fn on_train_end(&mut self, event: &mut Event) -> Result<()> {
         Ok(())
     }
@@ -157,8 +180,13 @@ pub trait Callback: Send {
         Ok(())
     }
 
-    /// Means are logged; what is added to `logs` is too.
+    /// Means are logged; what is added to `logs` is too. Callbacks that write logs down do so in [`Callback::on_logged`].
     fn on_log(&mut self, event: &mut Event, logs: &mut Logs) -> Result<()> {
+        Ok(())
+    }
+
+    /// Means were logged: `logs` with what every callback has added.
+    fn on_logged(&mut self, event: &mut Event, logs: &Logs) -> Result<()> {
         Ok(())
     }
 

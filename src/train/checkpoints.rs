@@ -1,6 +1,6 @@
 //! Folders `checkpoint-N`: written whole or not at all, checked before they are read.
 
-use super::callback::TrainerState;
+use super::callback::{TrainerControl, TrainerState};
 use super::history::History;
 use super::report::PICTURES;
 use super::run::Position;
@@ -14,12 +14,16 @@ use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "checkpoint-";
 const VERSION: u32 = 2;
+/// The largest count that a training may have come to: all up to it are whole as floats too.
+const MOST: u64 = 1 << 53;
 /// Weights and buffers.
 pub(super) const MODEL: &str = "model.safetensors";
 /// What optimizers keep.
 pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
 /// Everything else.
-const STATE: &str = "trainer_state.json";
+pub(super) const STATE: &str = "trainer_state.json";
+/// What names of checkpoints end in while others take their place.
+const REPLACED: &str = "-replaced.tmp";
 
 /// What `trainer_state.json` holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,9 @@ pub(super) struct Saved {
     /// Best metric, metrics without improvement, metrics to pass over.
     pub plateau: Option<(Option<f64>, u64, u64)>,
     pub callbacks: BTreeMap<String, serde_json::Value>,
+    /// What callbacks have asked for and was not carried out yet.
+    #[serde(default)]
+    pub control: TrainerControl,
     pub history: History,
     /// Sizes and CRC-32 of the other files.
     files: BTreeMap<String, (u64, u32)>,
@@ -62,6 +69,7 @@ impl Saved {
             data,
             plateau: None,
             callbacks: BTreeMap::new(),
+            control: TrainerControl::default(),
             history,
             files: BTreeMap::new(),
             crc32: 0,
@@ -129,7 +137,7 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(all)
 }
 
-/// Remove what processes that were killed have left half-written.
+/// Remove what processes that were killed have left half-written, and put back what they were about to replace.
 pub(super) fn sweep(output: &Path) -> Result<()> {
     let ours = [PREFIX, "history.json", "report.html", MODEL];
     let ours: Vec<&str> = ours.into_iter().chain(PICTURES).collect();
@@ -138,7 +146,12 @@ pub(super) fn sweep(output: &Path) -> Result<()> {
         if !hidden.is_some_and(|n| ours.iter().any(|start| n.starts_with(start))) {
             continue;
         }
-        if path.is_dir() {
+        if let Some((place, _)) = hidden.and_then(|n| n.split_once('.'))
+            && name.ends_with(REPLACED)
+            && !output.join(place).exists()
+        {
+            fs::rename(&path, output.join(place)).map_err(|e| Error::io(&path, e))?;
+        } else if path.is_dir() {
             remove(&path)?;
         } else {
             remove_file(&path)?;
@@ -169,41 +182,88 @@ pub(super) fn remove_all(output: &Path) -> Result<()> {
 
 /// Remove a checkpoint: renamed first, so that none is there in part.
 fn discard(folder: &Path) -> Result<()> {
-    let hidden = beside(folder, "old");
+    let hidden = beside(folder, "-old.tmp");
     remove(&hidden)?;
     fs::rename(folder, &hidden).map_err(|e| Error::io(folder, e))?;
     remove(&hidden)
 }
 
-fn beside(folder: &Path, what: &str) -> PathBuf {
+fn beside(folder: &Path, ending: &str) -> PathBuf {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    folder.with_file_name(format!(".{name}.{}-{what}.tmp", std::process::id()))
+    folder.with_file_name(format!(".{name}.{}{ending}", std::process::id()))
 }
 
-/// Write the checkpoint `folder`: `fill` writes its files into another folder, which is synced and then renamed.
-pub(super) fn write(folder: &Path, fill: impl FnOnce(&Path) -> Result<Saved>) -> Result<()> {
-    let temporary = beside(folder, "new");
-    remove(&temporary)?;
-    fs::create_dir_all(&temporary).map_err(|e| Error::io(&temporary, e))?;
-    let written = (|| {
-        let mut saved = fill(&temporary)?;
-        for (name, path) in entries(&temporary)? {
+/// A checkpoint whose files are gathered in a folder beside its own, which is gone with it.
+pub(super) struct Draft {
+    folder: PathBuf,
+    temporary: PathBuf,
+    saved: Saved,
+}
+
+impl Draft {
+    /// One of `folder`, where `fill` writes the first files.
+    pub fn new(folder: PathBuf, fill: impl FnOnce(&Path) -> Result<Saved>) -> Result<Self> {
+        let temporary = beside(&folder, "-new.tmp");
+        remove(&temporary)?;
+        let made = fs::create_dir_all(&temporary).map_err(|e| Error::io(&temporary, e));
+        match made.and_then(|()| fill(&temporary)) {
+            Ok(saved) => Ok(Self {
+                folder,
+                temporary,
+                saved,
+            }),
+            Err(error) => {
+                // The first error counts.
+                let _ = remove(&temporary);
+                Err(error)
+            }
+        }
+    }
+
+    /// The best checkpoint that it names.
+    pub fn best(&self) -> Option<PathBuf> {
+        self.saved.state.best_model_checkpoint.clone()
+    }
+
+    /// Have the checkpoint be there, with the files that `fill` writes too: all is synced and then renamed.
+    pub fn write(self, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+        let (folder, temporary) = (&self.folder, &self.temporary);
+        fill(temporary)?;
+        let mut saved = self.saved.clone();
+        for (name, path) in entries(temporary)? {
             saved.files.insert(name, sum(&path)?);
         }
-        saved.crc32 = sum_of_state(&json(&saved)?);
-        write_atomic(temporary.join(STATE), &json(&saved)?)?;
+        write_state(temporary, &mut saved)?;
+        let replaced = beside(folder, REPLACED);
         if folder.exists() {
-            discard(folder)?;
+            remove(&replaced)?;
+            fs::rename(folder, &replaced).map_err(|e| Error::io(folder, e))?;
         }
-        fs::rename(&temporary, folder).map_err(|e| Error::io(folder, e))?;
+        fs::rename(temporary, folder).map_err(|e| Error::io(folder, e))?;
         let parent = folder.parent().unwrap_or(Path::new("."));
-        sync_directory(parent).map_err(|e| Error::io(parent, e))
-    })();
-    if written.is_err() {
-        // The first error counts.
-        let _ = remove(&temporary);
+        sync_directory(parent).map_err(|e| Error::io(parent, e))?;
+        remove(&replaced)?;
+        Ok(folder.clone())
     }
-    written
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // What stays is swept away when a training begins.
+        let _ = remove(&self.temporary);
+    }
+}
+
+/// Have the checkpoint `folder` hold what callbacks asked for after it was written.
+pub(super) fn amend(folder: &Path, control: TrainerControl) -> Result<()> {
+    let mut saved = read_state(folder)?;
+    saved.control = control;
+    write_state(folder, &mut saved)
+}
+
+fn write_state(folder: &Path, saved: &mut Saved) -> Result<()> {
+    saved.crc32 = sum_of_state(&json(saved)?);
+    write_atomic(folder.join(STATE), &json(saved)?)
 }
 
 fn json(saved: &Saved) -> Result<Vec<u8>> {
@@ -231,11 +291,12 @@ fn sum(path: &Path) -> Result<(u64, u32)> {
     Ok((size, crc.crc().sum()))
 }
 
-/// The state of a checkpoint, all of whose files are what was written.
-pub(super) fn read(folder: &Path) -> Result<Saved> {
+/// The state of a checkpoint.
+pub(super) fn read_state(folder: &Path) -> Result<Saved> {
     let path = folder.join(STATE);
     let json = fs::read(&path).map_err(|e| Error::io(&path, e))?;
-    let saved: Saved = serde_json::from_slice(&json)
+    let saved: Saved = crate::json::weigh(&json)
+        .and_then(|()| serde_json::from_slice(&json))
         .map_err(|e| Error::file(&path, None, format!("not the state of a training: {e}")))?;
     if saved.version != VERSION {
         let message = format!("version {}: this reads {VERSION}", saved.version);
@@ -246,6 +307,24 @@ pub(super) fn read(folder: &Path) -> Result<Saved> {
         let message = format!("CRC-32 {crc:08x}: {written:08x} was written");
         return Err(Error::file(&path, None, message));
     }
+    let (_, bad, cooldown) = saved.plateau.unwrap_or_default();
+    let state = [
+        saved.state.global_step,
+        saved.state.best_global_step.unwrap_or(0),
+        saved.data.samples as u64,
+        bad,
+        cooldown,
+    ];
+    if let Some(count) = saved.position.counts().chain(state).find(|n| *n > MOST) {
+        let message = format!("not the state of a training: a count of {count}");
+        return Err(Error::file(&path, None, message));
+    }
+    Ok(saved)
+}
+
+/// The state of a checkpoint, all of whose files are what was written.
+pub(super) fn read(folder: &Path) -> Result<Saved> {
+    let saved = read_state(folder)?;
     for (name, (size, crc)) in &saved.files {
         let path = folder.join(name);
         let (found, found_crc) = sum(&path)?;
@@ -286,11 +365,17 @@ pub(super) fn newest(output: &Path) -> Result<Option<(PathBuf, Saved)>> {
     ))
 }
 
-/// Remove the oldest checkpoints in `output` until `limit` are left, but neither the newest nor `best`.
-pub(super) fn prune(output: &Path, limit: usize, best: Option<&Path>) -> Result<()> {
-    let all = list(output)?;
-    let newest = all.last().map(|(_, path)| path.clone());
-    let stays = |path: &PathBuf| Some(path) == newest.as_ref() || best == Some(path);
+/// Remove the oldest checkpoints in `output` until `limit` are left, but neither that of `step`, the newest, nor the best ones. Where
+/// there are more, all of later steps go first: a training has gone back from there.
+pub(super) fn prune(output: &Path, limit: usize, step: u64, best: &[&PathBuf]) -> Result<()> {
+    let mut all = list(output)?;
+    if all.len() > limit {
+        let later = all.iter().filter(|(of, _)| *of > step);
+        later.into_iter().try_for_each(|(_, path)| discard(path))?;
+        all.retain(|(of, _)| *of <= step);
+    }
+    let newest = folder(output, step);
+    let stays = |path: &PathBuf| *path == newest || best.contains(&path);
     let excess = all.len().saturating_sub(limit);
     let old = all.iter().map(|(_, path)| path).filter(|p| !stays(p));
     old.take(excess).try_for_each(|path| discard(path))

@@ -7,17 +7,17 @@ use super::interrupt::Guard;
 use super::on_device::Feed;
 use super::run::{Position, Run};
 use super::task::types_of;
-use super::trainer::{Source, Trainer};
+use super::trainer::{Pace, Source, Trainer};
 use super::{History, Progress, Summary};
-use crate::data::DataLoader;
+use crate::data::{self, DataLoader};
 use crate::error::{Error, Result};
 use std::path::PathBuf;
 use std::time::Instant;
 
 impl Trainer<'_> {
     /// Train on `train` and evaluate on `valid`, as [`TrainingArguments`](super::TrainingArguments) say. `valid` may be a
-    /// [`ValidationSplit`](super::ValidationSplit) of `train`; `()` is for no held-out data, with `eval_strategy`
-    /// [`IntervalStrategy::No`].
+    /// [`ValidationSplit`](super::ValidationSplit) of `train`; `()` is for no held-out data: there is then
+    /// no evaluation.
     ///
     /// In `output_dir` there are then the checkpoints, `model.safetensors`, `history.json`, the page `report.html`, and its
     /// pictures: `curves`, and for classifiers `confusion_matrix`, both as `.svg` and `.png`, and for images `mistakes.png`.
@@ -41,26 +41,46 @@ impl Trainer<'_> {
             }
             None => self.eval_loader(valid)?,
         };
-        let without = |what: String| {
+        let strategy = self.args.eval_strategy;
+        if valid.is_none() {
+            self.go_without_evaluations()?;
+        }
+        let result = self.fit_to(loader, valid);
+        self.args.eval_strategy = strategy;
+        result?;
+        Ok(self.history.clone())
+    }
+
+    /// Have no evaluation, for the time of a training without held-out data, where that is nothing that was asked for.
+    fn go_without_evaluations(&mut self) -> Result<()> {
+        let without = |what: &str, otherwise: &str| {
             Err(Error::argument(format!(
-                "{what} without data to evaluate on: pass some, or {}",
-                match what.starts_with("eval_on_start") {
-                    true => "set it to false",
-                    false => "set eval_strategy to No",
-                }
+                "{what} without data to evaluate on: pass some, or set {otherwise}"
             )))
         };
-        if valid.is_none() && self.args.eval_strategy != IntervalStrategy::No {
-            return without(format!("eval_strategy {:?}", self.args.eval_strategy));
+        if self.args.eval_on_start {
+            return without("eval_on_start", "it to false");
         }
-        if valid.is_none() && self.args.eval_on_start {
-            return without("eval_on_start".into());
+        let strategy = self.args.eval_strategy;
+        match strategy {
+            IntervalStrategy::No => return Ok(()),
+            IntervalStrategy::Steps => {
+                return without("eval_strategy Steps", "eval_strategy to No");
+            }
+            IntervalStrategy::Epoch => self.args.eval_strategy = IntervalStrategy::No,
         }
+        // What needs evaluations says so.
+        self.check().map_err(|error| {
+            self.args.eval_strategy = strategy;
+            Error::argument(format!("{error}, as there are no held-out data: pass some"))
+        })
+    }
+
+    fn fit_to(&mut self, loader: DataLoader, valid: Option<DataLoader>) -> Result<()> {
         let placed = self.place_data(&loader, valid.as_ref())?;
         let result = self.fit_on(loader, valid, placed);
         let released = self.release_data();
-        result.and(released)?;
-        Ok(self.history.clone())
+        result.and(released)
     }
 
     fn fit_on(
@@ -76,6 +96,9 @@ impl Trainer<'_> {
         let function = self.train.as_ref().map(|c| &c.function);
         self.table = Some(Summary::new(self.session, function));
         let intervals = self.args.intervals(loader.len())?;
+        if intervals.max_steps >= intervals.updates_per_epoch {
+            self.check_last_batch(&loader)?;
+        }
         let schedule = self.args.schedule(&intervals)?;
         if let Some((valid, feed)) = &fed {
             self.check_metrics(valid, feed)?;
@@ -102,6 +125,35 @@ impl Trainer<'_> {
         result
     }
 
+    /// Check that the model can train on the last batch of an epoch where that is smaller than the others.
+    fn check_last_batch(&mut self, loader: &DataLoader) -> Result<()> {
+        let (all, size) = (loader.order(0).len(), loader.options().batch_size);
+        let left = all % size;
+        if left == 0 || loader.len() < 2 || loader.options().drop_last {
+            return Ok(());
+        }
+        let last = data::Position {
+            epoch: 0,
+            batch: loader.len() - 1,
+        };
+        let Some(batch) = loader.resume(last).next().transpose()? else {
+            return Ok(());
+        };
+        let Some(compiled) = &self.train else {
+            return Ok(());
+        };
+        let checked = self
+            .session
+            .check_inputs(&compiled.function, &types_of(&batch));
+        checked.map_err(|error| {
+            Error::argument(format!(
+                "the last batch of an epoch has {left} of {all} samples, the others {size}, and the model cannot train on it: \
+                 {error}; leave it out with dataloader_drop_last (of a DataLoader of your own: drop_last), or take another \
+                 train_batch_size"
+            ))
+        })
+    }
+
     /// Where a training on `loader` begins.
     fn start(
         &mut self,
@@ -112,6 +164,11 @@ impl Trainer<'_> {
         let mut at = Position::default();
         (self.state, self.control) = Default::default();
         self.history = History::default();
+        self.kept.clear();
+        if let Pace::Plateau(plateau) = &mut self.pace {
+            plateau.set_counts((None, 0, 0));
+        }
+        self.callbacks.iter_mut().for_each(|c| c.reset());
         let mut before = self.session.updates();
         self.session.clear_accumulated();
         for (group, rate) in self.minimize.rates(self.rule().as_ref()) {
@@ -139,7 +196,6 @@ impl Trainer<'_> {
             before,
             started: Instant::now(),
             epoch_started: Instant::now(),
-            evaluation: None,
             broken: false,
         })
     }

@@ -28,6 +28,19 @@ impl From<Logs> for Json {
     }
 }
 
+/// A number of a state, `null` in JSON where it is not finite.
+pub(super) mod number {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(x: &f64, to: S) -> Result<S::Ok, S::Error> {
+        x.is_finite().then_some(*x).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+    }
+}
+
 impl Logs {
     /// The number called `name`.
     pub fn get(&self, name: &str) -> Option<f64> {

@@ -66,14 +66,11 @@ impl Feed {
             return Ok(());
         };
         for range in function.column_ranges() {
-            let fits = |x: i32| (0..range.end as i64).contains(&i64::from(x));
-            let bad = |(_, x): &(usize, i32)| !fits(*x) && Some(*x) != range.except;
+            let bad = |(_, x): &(usize, i32)| !range.limit.admits(*x);
             if let Some((sample, x)) = of.resident.integers(range.input).find(bad) {
                 return Err(Error::argument(format!(
-                    "array {} of sample {sample} has {x}: expected {} from 0 to {}",
-                    range.input,
-                    range.what,
-                    range.end.saturating_sub(1)
+                    "array {} of sample {sample} has {x}: expected {}",
+                    range.input, range.limit
                 )));
             }
         }

@@ -87,10 +87,6 @@ impl ValidationSplit {
         }
         let (train, valid) = split_indices(n, labels.as_deref(), &options)
             .map_err(|e| Error::argument(format!("ValidationSplit of {share}: {e}")))?;
-        let held_out = DataLoaderOptions {
-            batch_size: held_out.batch_size.min(valid.len()),
-            ..held_out
-        };
         let train = loader.part(train, loader.options().clone())?;
         Ok((train, loader.part(valid, held_out)?))
     }

@@ -1,20 +1,19 @@
 //! The trainer: a task, data, arguments.
 
-use super::args::TrainingArguments;
+use super::args::{IntervalStrategy, TrainingArguments};
 use super::callback::{Callback, Event, TrainerControl, TrainerState};
 use super::metrics::EvalPrediction;
 use super::on_device::{Feed, OnDevice};
-use super::task::{Layout, Outcome, types_of};
+use super::task::{Layout, Outcome, classify, counted_items, note, types_of};
 use super::{History, Summary, ValidationSplit};
 use crate::data::{DataLoader, DataLoaderOptions, Dataset};
 use crate::error::{Error, Result, Site};
 use crate::graph::TensorType;
 use crate::nn::Module;
-use crate::ops::classification::CrossEntropyOptions;
 use crate::optim::{Adam, MinimizeOptions, Optimizer, Plateau, Schedule};
 use crate::session::{Function, Mode, Session};
 use crate::tensor::{Tensor, Trace};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 type Task<'a> = Arc<dyn Fn(&Trace, &[Tensor]) -> Outcome + Send + Sync + 'a>;
 type Metrics<'a> = Arc<dyn Fn(&EvalPrediction) -> Result<Vec<(String, f64)>> + Send + Sync + 'a>;
@@ -46,7 +45,7 @@ pub struct Trainer<'a> {
     /// The training function that returns the gradients too, once a callback wanted them.
     pub(super) observed: Option<Compiled<'a>>,
     /// Whether averages of the weights are kept.
-    averages: bool,
+    pub(super) averages: bool,
     /// Without and with predictions, then the same for data on the device.
     pub(super) eval: [Option<Compiled<'a>>; 4],
     pub(super) on_device: OnDevice,
@@ -96,14 +95,6 @@ pub trait Source {
 
 impl<D: Dataset + 'static> Source for D {
     fn loader(self, options: DataLoaderOptions) -> Result<Option<DataLoader>> {
-        let batch_size = match options.shuffle {
-            true => options.batch_size,
-            false => options.batch_size.min(self.len()),
-        };
-        let options = DataLoaderOptions {
-            batch_size,
-            ..options
-        };
         DataLoader::new(self, options).map(Some)
     }
 }
@@ -256,7 +247,8 @@ impl<'a> Trainer<'a> {
     pub fn summary(&mut self, train: &impl Dataset) -> Result<Summary> {
         self.check()?;
         self.loader_options().check(train.len())?;
-        let batch = train.batch(&(0..self.args.train_batch_size).collect::<Vec<_>>(), 0)?;
+        let first = 0..self.args.train_batch_size.min(train.len());
+        let batch = train.batch(&first.collect::<Vec<_>>(), 0)?;
         self.compile(&types_of(&batch), &Feed::default())?;
         Ok(Summary::new(
             self.session,
@@ -350,24 +342,38 @@ impl<'a> Trainer<'a> {
         let layout = Arc::<Mutex<Layout>>::default();
         self.averages = options.ema.is_some();
         let (seen, source) = (layout.clone(), feed.clone());
+        let classifies = self.classifies;
         let body = move |g: &Trace, arguments: &[Tensor]| {
-            let outcome = task(g, &source.batch(g, arguments));
-            let made = g.minimize_with(&outcome.loss, optimizer.as_ref(), &options);
+            let batch = source.batch(g, arguments);
+            let outcome = task(g, &batch);
+            let known = g.items(&outcome.loss);
+            let samples = || g.scalar(batch.first().map_or(0, |x| x.size(0)) as f32);
+            let items = outcome.counted.clone().or_else(|| Some(known.clone()?.0));
+            let items = items.unwrap_or_else(samples);
+            let rule = optimizer.as_ref();
+            let made = g.minimize_counted(&outcome.loss, &items, rule, &options);
+            let loss = match options.micro_steps {
+                1 => outcome.loss,
+                // A batch whose labels are all ignored adds nothing to an update of several.
+                _ => items.ne(0.0).where_(&outcome.loss, &g.scalar(0.0)),
+            };
             let mut outputs = vec![match options.penalties.is_empty() {
-                true => outcome.loss,
-                false => outcome.loss.add(&made.penalty),
+                true => loss,
+                false => loss.add(&made.penalty),
             }];
+            let items = counted_items(&outcome.counted, known).filter(|_| !classifies);
             let norm = options.clip_norm.map(|_| made.norm);
             let of = Layout {
                 norm: norm.is_some(),
                 correct: outcome.correct.is_some(),
                 counted: outcome.counted.is_some(),
+                items: items.is_some(),
                 gradients: if gradients { made.gradients.len() } else { 0 },
                 ..Default::default()
             };
             note(&seen, of);
             let numbers = norm.into_iter().chain(outcome.correct);
-            outputs.extend(numbers.chain(outcome.counted));
+            outputs.extend(numbers.chain(outcome.counted).chain(items));
             let found = made.gradients.into_iter().map(|(_, gradient)| gradient);
             outputs.extend(found.take(of.gradients));
             outputs
@@ -391,13 +397,17 @@ impl<'a> Trainer<'a> {
             return Ok(compiled);
         }
         let (task, penalties) = (self.task.clone(), self.minimize.penalties.clone());
+        let parameters = self.minimize.parameters.clone();
+        let classifies = self.classifies;
         let layout = Arc::<Mutex<Layout>>::default();
         let (seen, source) = (layout.clone(), feed.clone());
         let body = move |g: &Trace, arguments: &[Tensor]| {
             let outcome = task(g, &source.batch(g, arguments));
+            let items = counted_items(&outcome.counted, g.items(&outcome.loss));
+            let items = items.filter(|_| !classifies);
             let loss = match penalties.is_empty() {
                 true => outcome.loss,
-                false => outcome.loss.add(&g.penalty(&penalties)),
+                false => outcome.loss.add(&g.penalty_over(&parameters, &penalties)),
             };
             let predictions = outcome.predictions.filter(|_| predicts);
             let labels = outcome.label_ids.filter(|_| predicts);
@@ -405,12 +415,14 @@ impl<'a> Trainer<'a> {
                 norm: false,
                 correct: outcome.correct.is_some(),
                 counted: outcome.counted.is_some(),
+                items: items.is_some(),
                 predictions: predictions.is_some(),
                 label_ids: labels.is_some(),
                 gradients: 0,
             };
             note(&seen, of);
             let numbers = outcome.correct.into_iter().chain(outcome.counted);
+            let numbers = numbers.chain(items);
             let arrays = predictions.into_iter().chain(labels);
             std::iter::once(loss).chain(numbers).chain(arrays).collect()
         };
@@ -449,6 +461,7 @@ impl<'a> Trainer<'a> {
                 state: &self.state,
                 control: &mut self.control,
                 summary: self.table.as_ref(),
+                averages: self.averages,
                 session: self.session,
             };
             of(callback.as_mut(), &mut event)
@@ -471,7 +484,15 @@ impl<'a> Trainer<'a> {
         }
         self.args.check_rate(self.rule().learning_rate())?;
         match &self.pace {
-            Pace::Plateau(plateau) => plateau.check()?,
+            Pace::Plateau(plateau) => {
+                plateau.check()?;
+                if self.args.eval_strategy == IntervalStrategy::No {
+                    return Err(Error::argument(format!(
+                        "the plateau looks at {} of evaluations: eval_strategy is No",
+                        self.plateau_metric()
+                    )));
+                }
+            }
             Pace::PerStep(_) | Pace::PerEpoch(_) => {}
             Pace::Constant => return self.check_callbacks(),
         }
@@ -491,36 +512,6 @@ impl<'a> Trainer<'a> {
     fn check_callbacks(&self) -> Result<()> {
         self.callbacks.iter().try_for_each(|c| c.check(&self.args))
     }
-}
-
-/// The task of [`Trainer::classifier`].
-fn classify(
-    model: &dyn Module,
-    g: &Trace,
-    batch: &[Tensor],
-    label_smoothing: f32,
-    site: Site,
-) -> Outcome {
-    let [x, labels, ..] = batch else {
-        let n = batch.len();
-        let message = format!("takes batches of inputs and labels, {n} arrays came");
-        return Outcome::new(g.misuse("classifier", message, site));
-    };
-    let logits = model.forward(x);
-    let options = CrossEntropyOptions {
-        label_smoothing,
-        ..Default::default()
-    };
-    let loss = logits.cross_entropy_with(labels, &options); // before the hits: its messages say more
-    let hits = logits.argmax(-1, false).eq(labels);
-    Outcome::new(loss)
-        .correct(hits.to_f32().sum(&[], false))
-        .predictions(logits)
-        .label_ids(labels.clone())
-}
-
-fn note(layout: &Mutex<Layout>, of: Layout) {
-    *layout.lock().unwrap_or_else(PoisonError::into_inner) = of;
 }
 
 impl Drop for Trainer<'_> {

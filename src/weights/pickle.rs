@@ -4,6 +4,10 @@ use super::torch::{Storage, Tensor};
 
 /// Most values that a pickle may make.
 const MAX_VALUES: usize = 5_000_000;
+/// Bytes that what a pickle makes may take, for each of its own and besides: that of a state_dict makes some four of one.
+const MOST_MADE: (usize, usize) = (24, 1 << 16);
+/// Longest name of a class or a function.
+const MAX_GLOBAL: usize = 256;
 /// Most tuples and lists that are open at once.
 const MAX_MARKS: usize = 10_000;
 /// Most arguments of a call.
@@ -58,6 +62,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Heap, Value), Fault> {
         marks: Vec::new(),
         memo: Vec::new(),
         made: 0,
+        room: MOST_MADE
+            .0
+            .saturating_mul(bytes.len())
+            .saturating_add(MOST_MADE.1),
     };
     loop {
         let at = machine.at;
@@ -78,6 +86,8 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: Vec<Option<Value>>,
     made: usize,
+    /// Bytes that may still be made.
+    room: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -171,12 +181,17 @@ impl<'a> Machine<'a> {
                 let (Value::Text(m), Value::Text(n)) = (module, name) else {
                     return Err("a class whose name is no text".to_owned());
                 };
+                let long = |text: usize| self.heap.texts[text].len() > MAX_GLOBAL;
+                if long(m) || long(n) {
+                    return Err("a class whose name is too long".to_owned());
+                }
                 let (module, name) = (self.heap.texts[m].clone(), self.heap.texts[n].clone());
                 self.global(&module, &name)?;
             }
             b'Q' => {
                 let id = self.pop()?;
                 let storage = Storage::of(&self.heap, id)?;
+                self.spend(size_of::<Storage>())?;
                 self.heap.storages.push(storage);
                 self.push(Value::Storage(self.heap.storages.len() - 1))?;
             }
@@ -224,8 +239,18 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Accounts for memory that is to be taken: one piece of a pickle may be named by many others.
+    fn spend(&mut self, bytes: usize) -> Result<(), String> {
+        self.room = self
+            .room
+            .checked_sub(bytes)
+            .ok_or("a pickle that makes far more than its size")?;
+        Ok(())
+    }
+
     fn push(&mut self, value: Value) -> Result<(), String> {
         self.count(1)?;
+        self.spend(size_of::<Value>())?;
         self.stack.push(value);
         Ok(())
     }
@@ -244,7 +269,7 @@ impl<'a> Machine<'a> {
             .marks
             .pop()
             .ok_or("the pickle closes what is not open")?;
-        Ok(self.stack.split_off(mark))
+        Ok(self.stack.drain(mark..).collect())
     }
 
     fn number<const N: usize>(&mut self, f: impl Fn(u64) -> i64) -> Result<(), String> {
@@ -269,6 +294,7 @@ impl<'a> Machine<'a> {
         let len = self.unsigned::<N>()?;
         let bytes = self.take(usize::try_from(len).unwrap_or(usize::MAX))?;
         let text = std::str::from_utf8(bytes).map_err(|_| "a text that is not UTF-8")?;
+        self.spend(size_of::<String>() + text.len())?;
         self.heap.texts.push(text.to_owned());
         self.push(Value::Text(self.heap.texts.len() - 1))
     }
@@ -283,22 +309,27 @@ impl<'a> Machine<'a> {
         let rest = &self.bytes[self.at..];
         let end = rest.iter().position(|b| *b == b'\n');
         let line = &rest[..end.ok_or("the pickle ends too early")?];
+        if line.len() > MAX_GLOBAL {
+            return Err("a class whose name is too long".to_owned());
+        }
         self.at += line.len() + 1;
         Ok(String::from_utf8_lossy(line).into_owned())
     }
 
     fn list(&mut self, values: Vec<Value>) -> Result<(), String> {
+        self.spend(size_of::<Vec<Value>>() + size_of_val(&values[..]))?;
         self.heap.lists.push(values);
         self.push(Value::List(self.heap.lists.len() - 1))
     }
 
     fn dict(&mut self, entries: Vec<(Value, Value)>) -> Result<(), String> {
+        self.spend(size_of::<Vec<Value>>() + size_of_val(&entries[..]))?;
         self.heap.dicts.push(entries);
         self.push(Value::Dict(self.heap.dicts.len() - 1))
     }
 
     fn tuple(&mut self, count: usize) -> Result<(), String> {
-        let mut values = Vec::new();
+        let mut values = Vec::with_capacity(count);
         for _ in 0..count {
             values.push(self.pop()?);
         }
@@ -308,18 +339,18 @@ impl<'a> Machine<'a> {
 
     fn append(&mut self, values: Vec<Value>) -> Result<(), String> {
         match self.stack.last() {
-            Some(Value::List(list)) => self.heap.lists[*list].extend(values),
+            Some(Value::List(list)) => self.heap.lists[*list].extend(&values),
             _ => return Err("items for what is no list".to_owned()),
         }
-        Ok(())
+        self.spend(size_of_val(&values[..]))
     }
 
     fn set(&mut self, entries: Vec<(Value, Value)>) -> Result<(), String> {
         match self.stack.last() {
-            Some(Value::Dict(dict)) => self.heap.dicts[*dict].extend(entries),
+            Some(Value::Dict(dict)) => self.heap.dicts[*dict].extend(&entries),
             _ => return Err("entries for what is no dictionary".to_owned()),
         }
-        Ok(())
+        self.spend(size_of_val(&entries[..]))
     }
 
     fn put<const N: usize>(&mut self) -> Result<(), String> {
@@ -351,7 +382,7 @@ impl<'a> Machine<'a> {
     fn global(&mut self, module: &str, name: &str) -> Result<(), String> {
         let full = format!("{module}.{name}");
         let known = CALLS.contains(&full.as_str()) || Storage::dtype(&full).is_some();
-        if !known && !CONSTANTS.contains(&full.as_str()) && !full.starts_with("torch.float") {
+        if !known && !CONSTANTS.contains(&full.as_str()) {
             let hint = match module {
                 "torch" | "torch._utils" | "collections" => "",
                 _ => ": save the model's state_dict(), which holds nothing but tensors",
@@ -360,6 +391,7 @@ impl<'a> Machine<'a> {
                 "refused to load {full}, nothing of a pickle is executed{hint}"
             ));
         }
+        self.spend(size_of::<String>() + full.len())?;
         self.heap.texts.push(full);
         self.push(Value::Global(self.heap.texts.len() - 1))
     }
@@ -375,12 +407,14 @@ impl<'a> Machine<'a> {
         let arguments = self.heap.lists[arguments].clone();
         match (name.as_str(), &arguments[..]) {
             ("collections.OrderedDict", []) => {
+                self.spend(size_of::<Vec<Value>>())?;
                 self.heap.dicts.push(Vec::new());
                 Ok(Value::Dict(self.heap.dicts.len() - 1))
             }
             // a list of pairs, as Python 2 wrote
             ("collections.OrderedDict", [Value::List(list)]) => {
                 self.count(self.heap.lists[*list].len())?;
+                self.spend(size_of_val(&self.heap.lists[*list][..]) * 2)?;
                 let pair = |value: &Value| match value {
                     Value::List(pair) => match self.heap.lists[*pair][..] {
                         [key, value] => Some((key, value)),
@@ -402,6 +436,7 @@ impl<'a> Machine<'a> {
             ) => Ok(*tensor),
             ("torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor", _) => {
                 let tensor = Tensor::of(&self.heap, &arguments)?;
+                self.spend(tensor.held())?;
                 self.heap.tensors.push(tensor);
                 Ok(Value::Tensor(self.heap.tensors.len() - 1))
             }
@@ -424,7 +459,15 @@ const CALLS: &[&str] = &[
 ];
 
 /// What may be named as a value.
-const CONSTANTS: &[&str] = &["torch.bfloat16", "torch.int32", "torch.int64", "torch.bool"];
+const CONSTANTS: &[&str] = &[
+    "torch.bfloat16",
+    "torch.bool",
+    "torch.float16",
+    "torch.float32",
+    "torch.float64",
+    "torch.int32",
+    "torch.int64",
+];
 
 fn pairs(values: &[Value]) -> Result<Vec<(Value, Value)>, String> {
     if !values.len().is_multiple_of(2) {

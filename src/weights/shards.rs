@@ -130,10 +130,13 @@ fn read(path: &Path) -> Result<Index> {
         let message = format!("an index of more than {MAX_HEADER} bytes");
         return Err(Error::file(path, None, message));
     }
-    let index: Index = serde_json::from_slice(&json).map_err(|e| {
-        let message = format!("not an index of shards: {e}");
-        Error::line(path, e.line().max(1) as u64, message)
-    })?;
+    let weighed = crate::json::weigh(&json);
+    let index: Index = weighed
+        .and_then(|()| serde_json::from_slice(&json))
+        .map_err(|e| {
+            let message = format!("not an index of shards: {e}");
+            Error::line(path, e.line().max(1) as u64, message)
+        })?;
     if index.weight_map.is_empty() {
         return Err(Error::file(path, None, "weight_map names no tensor"));
     }

@@ -1,3 +1,4 @@
+use super::write::METADATA;
 use super::*;
 use std::fs;
 use tempfile::TempDir;

@@ -1,5 +1,6 @@
 //! The tensors of a PyTorch file (`torch.save` of a state_dict, `.pt` and `.pth`): where they lie in it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -9,7 +10,7 @@ use safetensors::tensor::Dtype;
 
 use super::pickle::{self, Heap, Value};
 use super::zip::{self, Entry};
-use super::{Named, Place, size_of};
+use super::{MAX_RANK, Named, Place, width_of};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 
@@ -19,22 +20,23 @@ const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19
 const MAX_PICKLE: u64 = 64 << 20;
 /// Longest name of a tensor or of an entry.
 const MAX_NAME: usize = 4096;
-/// Most dimensions of a tensor.
-const MAX_RANK: usize = 64;
 /// Deepest nesting of dictionaries and lists.
 const MAX_DEPTH: usize = 32;
-/// Most values that are looked at for tensors.
-const MAX_VISITS: usize = 20_000_000;
-/// Bytes that a tensor may take in memory whatever its storage: one element may stand for many (`expand`).
-const MAX_EXPANDED: usize = 1 << 28;
+/// Values that are looked at for tensors and bytes of their names, for each byte of the pickle and besides: a dictionary may
+/// be named by many others.
+const MOST_NAMED: (usize, usize) = (8, 1 << 16);
+/// Bytes of all tensors, for each byte of the file and besides: one element may stand for many (`expand`), and one storage
+/// for many tensors.
+const MOST_SHOWN: (u64, u64) = (8, 1 << 20);
 /// Under which names a checkpoint keeps a model's state, the first that is there.
 const STATES: &[&str] = &["state_dict", "model_state_dict", "model"];
 
 /// A storage: an entry of the file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Storage {
     dtype: Dtype,
-    key: String,
+    /// Index of the text that is the entry's name.
+    key: usize,
     len: usize,
 }
 
@@ -89,11 +91,7 @@ impl Storage {
         }
         let dtype = Self::dtype(&heap.texts[class]).ok_or_else(wrong)?;
         let len = usize::try_from(len).map_err(|_| format!("a storage of {len} elements"))?;
-        Ok(Self {
-            dtype,
-            key: heap.texts[key].clone(),
-            len,
-        })
+        Ok(Self { dtype, key, len })
     }
 }
 
@@ -110,7 +108,7 @@ impl Tensor {
         else {
             return Err("a tensor whose parts are of other types".to_owned());
         };
-        let storage = heap.storages[storage].clone();
+        let storage = heap.storages[storage];
         let numbers = |list: usize| -> Option<Vec<usize>> {
             let number = |v: &Value| match v {
                 Value::Int(n) => usize::try_from(*n).ok(),
@@ -134,7 +132,17 @@ impl Tensor {
         Ok(tensor)
     }
 
-    /// Refuses what lies outside of its storage or would take far more memory than it.
+    /// Bytes of memory that this takes, its elements left out.
+    pub fn held(&self) -> usize {
+        size_of::<Self>() + size_of_val(&self.shape[..]) + size_of_val(&self.strides[..])
+    }
+
+    /// Bytes of its elements.
+    fn bytes(&self) -> u64 {
+        (self.shape.iter().product::<usize>() * width_of(self.storage.dtype)) as u64
+    }
+
+    /// Refuses what lies outside of its storage, or has more elements than can be counted.
     fn check(&self) -> Result<(), String> {
         let (shape, strides, len) = (&self.shape, &self.strides, self.storage.len);
         if shape.len() != strides.len() || shape.len() > MAX_RANK {
@@ -144,13 +152,11 @@ impl Tensor {
                 strides.len()
             ));
         }
-        let width = size_of(self.storage.dtype);
-        let bytes = |n: usize| n.checked_mul(width);
         let too_large = || format!("a tensor {shape:?} of a storage of {len} elements: too large");
-        let mut numel = shape.iter().filter(|n| **n > 0);
-        let numel = numel.try_fold(1usize, |a, n| a.checked_mul(*n));
-        let allowed = bytes(len).ok_or_else(too_large)?.max(MAX_EXPANDED);
-        if numel.and_then(bytes).is_none_or(|b| b > allowed) {
+        let width = width_of(self.storage.dtype);
+        let mut sizes = shape.iter().filter(|n| **n > 0);
+        let bytes = sizes.try_fold(width, |a, n| a.checked_mul(*n));
+        if bytes.is_none_or(|b| b > isize::MAX as usize) || self.offset > len {
             return Err(too_large());
         }
         if shape.contains(&0) {
@@ -229,18 +235,37 @@ pub(super) fn tensors(path: &Path, file: &File) -> Result<Named> {
     let mut named = Collector {
         heap: &heap,
         found: Vec::new(),
-        visits: 0,
+        room: MOST_NAMED
+            .0
+            .saturating_mul(pickle.len())
+            .saturating_add(MOST_NAMED.1),
     };
     named
         .collect(state(&heap, value), String::new(), 0)
         .map_err(refuse)?;
+    let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
+    let most = MOST_SHOWN
+        .0
+        .saturating_mul(length)
+        .saturating_add(MOST_SHOWN.1);
     let mut names = BTreeSet::new();
     let mut places = Vec::new();
+    let mut shown = 0u64;
     for (name, tensor) in named.found {
+        shown = shown.saturating_add(tensor.bytes());
+        if shown > most {
+            let (shape, len) = (&tensor.shape, tensor.storage.len);
+            return Err(refuse(format!(
+                "{name}: a tensor {shape:?} of a storage of {len} elements: too large, with it the tensors take {shown} \
+                 bytes, {most} at most in a file of {length}: clone() those that expand an element or share a storage \
+                 before they are saved"
+            )));
+        }
         if !names.insert(name.clone()) {
             return Err(refuse(format!("two tensors are called {name}")));
         }
-        let place = place(&entries, root, tensor).map_err(|m| refuse(format!("{name}: {m}")))?;
+        let place =
+            place(&heap, &entries, root, tensor).map_err(|m| refuse(format!("{name}: {m}")))?;
         places.push((name, place));
     }
     Ok(places)
@@ -271,33 +296,42 @@ fn state(heap: &Heap, value: Value) -> Value {
     STATES.iter().find_map(find).unwrap_or(value)
 }
 
+/// Whether a value may be a tensor or hold one.
+fn holds(value: &Value) -> bool {
+    matches!(value, Value::Tensor(_) | Value::Dict(_) | Value::List(_))
+}
+
 struct Collector<'a> {
     heap: &'a Heap,
     found: Vec<(String, &'a Tensor)>,
-    visits: usize,
+    /// Values and bytes of names that may still come.
+    room: usize,
 }
 
 impl Collector<'_> {
     /// The tensors of `value`, named by the keys that lead to them, joined with dots.
     fn collect(&mut self, value: Value, path: String, depth: usize) -> Result<(), String> {
-        self.visits += 1;
         let heap = self.heap;
-        self.visits += match value {
+        let parts = match value {
             Value::Dict(dict) => heap.dicts[dict].len(),
             Value::List(list) => heap.lists[list].len(),
             _ => 0,
         };
-        if depth > MAX_DEPTH || self.visits > MAX_VISITS {
-            return Err("dictionaries nested too deeply".to_owned());
-        }
-        if path.len() > MAX_NAME {
-            return Err(format!(
-                "the name of a tensor of more than {MAX_NAME} bytes"
-            ));
-        }
-        let join = |key: &str| match path.as_str() {
-            "" => key.to_owned(),
-            path => format!("{path}.{key}"),
+        let left = self.room.checked_sub(1 + parts + path.len());
+        self.room = match left {
+            Some(left) if depth <= MAX_DEPTH => left,
+            _ => return Err("dictionaries nested too deeply, or named too often".to_owned()),
+        };
+        let join = |key: &str| {
+            if path.len() + key.len() >= MAX_NAME {
+                return Err(format!(
+                    "the name of a tensor of more than {MAX_NAME} bytes"
+                ));
+            }
+            Ok(match path.as_str() {
+                "" => key.to_owned(),
+                path => format!("{path}.{key}"),
+            })
         };
         match value {
             Value::Tensor(t) => {
@@ -314,21 +348,22 @@ impl Collector<'_> {
                 let mut order = Vec::new();
                 for (key, value) in &heap.dicts[dict] {
                     let key = match key {
-                        Value::Text(t) => heap.texts[*t].clone(),
-                        Value::Int(n) => n.to_string(),
+                        Value::Text(t) => Cow::from(heap.texts[*t].as_str()),
+                        Value::Int(n) => Cow::from(n.to_string()),
                         _ => continue,
                     };
                     if last.insert(key.clone(), *value).is_none() {
                         order.push(key);
                     }
                 }
-                for key in order {
-                    self.collect(last[&key], join(&key), depth + 1)?;
+                for key in order.iter().filter(|key| holds(&last[*key])) {
+                    self.collect(last[key], join(key)?, depth + 1)?;
                 }
             }
             Value::List(list) => {
-                for (i, value) in heap.lists[list].iter().enumerate() {
-                    self.collect(*value, join(&i.to_string()), depth + 1)?;
+                let all = heap.lists[list].iter().enumerate();
+                for (i, value) in all.filter(|(_, value)| holds(value)) {
+                    self.collect(*value, join(&i.to_string())?, depth + 1)?;
                 }
             }
             _ => {}
@@ -338,12 +373,17 @@ impl Collector<'_> {
 }
 
 /// Where a tensor lies in the file.
-fn place(entries: &BTreeMap<String, Entry>, root: &str, t: &Tensor) -> Result<Place, String> {
-    let key = format!("{root}data/{}", t.storage.key);
+fn place(
+    heap: &Heap,
+    entries: &BTreeMap<String, Entry>,
+    root: &str,
+    t: &Tensor,
+) -> Result<Place, String> {
+    let key = format!("{root}data/{}", heap.texts[t.storage.key]);
     let entry = entries
         .get(&key)
         .ok_or_else(|| format!("the file has no {key}"))?;
-    let width = size_of(t.storage.dtype);
+    let width = width_of(t.storage.dtype);
     let len = t.storage.len as u64;
     let held = entry.len / width as u64;
     if len > held {

@@ -24,6 +24,8 @@ pub fn cases(all: &mut Vec<Case>) {
         [1, 1, 70, 300, 4, 4],
         [1, 2, 130, 66, 33, 36],
         [1, 3, 1, 4, 2, 6],
+        [1, 2, 9, 40, 40, 72],
+        [1, 1, 35, 70, 64, 64],
         [0, 2, 3, 3, 4, 4],
         [1, 2, 0, 3, 4, 4],
         [1, 2, 3, 0, 4, 4],
@@ -65,7 +67,12 @@ pub fn cases(all: &mut Vec<Case>) {
         ));
     }
     // More turns than one launch may take where each draws a random number.
-    for z in [[1, 1, 3, 2700, 4, 4], [1, 1, 2700, 3, 4, 2]] {
+    for z in [
+        [1, 1, 3, 2700, 4, 4],
+        [1, 1, 2700, 3, 4, 2],
+        [1, 1, 3, 1500, 68, 4],
+        [1, 1, 1500, 3, 68, 3],
+    ] {
         let long = Case::new("attention, dropout", qkv(z), |x| {
             let dropout_p = 0.2;
             attend(
@@ -83,12 +90,14 @@ pub fn cases(all: &mut Vec<Case>) {
 }
 
 fn masks(all: &mut Vec<Case>) {
-    let z = [2, 3, 5, 70, 8, 4];
-    for (mask, dropout_p) in [
-        (&[2, 3, 5, 70][..], 0.0),
-        (&[5, 70], 0.0),
-        (&[3, 1, 70], 0.3),
-        (&[5, 1], 0.0),
+    for (z, mask, dropout_p) in [
+        ([2, 3, 5, 70, 8, 4], &[2, 3, 5, 70][..], 0.0),
+        ([2, 3, 5, 70, 8, 4], &[5, 70], 0.0),
+        ([2, 3, 5, 70, 8, 4], &[3, 1, 70], 0.3),
+        ([2, 3, 5, 70, 8, 4], &[5, 1], 0.0),
+        ([1, 2, 5, 70, 36, 40], &[5, 70], 0.3),
+        ([1, 2, 3, 5, 4, 2], &[3, 5], 0.3),
+        ([1, 2, 3, 5, 4, 2], &[2, 1, 5], 0.0),
     ] {
         let with = |m: Input| qkv(z).into_iter().chain([m]).collect::<Vec<_>>();
         let options = move |mask: Tensor| AttentionOptions {
@@ -113,6 +122,7 @@ fn masks(all: &mut Vec<Case>) {
             .finite(),
         );
     }
+    let z = [2, 3, 5, 70, 8, 4];
     let padding = Input::filled(&[2, 70], Fill::Mask);
     let inputs: Vec<Input> = qkv(z).into_iter().chain([padding]).collect();
     all.push(

@@ -3,6 +3,7 @@
 
 use super::{Case, Fill, Input};
 use wgrad::ops::conv::ConvOptions;
+use wgrad::ops::pool::PoolOptions;
 
 pub fn cases() -> Vec<Case> {
     let one = |name: &str, shape: &[usize], build: fn(&wgrad::Tensor) -> wgrad::Tensor| {
@@ -14,6 +15,10 @@ pub fn cases() -> Vec<Case> {
         one("mean of rows", &[3, 200_000], |x| x.mean(&[1], false)),
         one("amax", &[3, 200_000], |x| x.amax(&[1], false)),
         one("argmax", &[2, 200_000], |x| x.argmax(1, false)),
+        one("cumsum", &[2, 200_000], |x| x.cumsum(1).mul_scalar(1e-2)),
+        one("cumsum", &[2, 20_000, 3], |x| {
+            x.flip(&[1]).cumsum(1).mul_scalar(1e-2)
+        }),
         one("log_softmax", &[2, 200_000], |x| x.log_softmax(1)),
         one("logsumexp", &[2, 200_000], |x| x.logsumexp(&[1], false)),
         one("transpose", &[40_009, 257], |x| x.t().add_scalar(1.0)),
@@ -22,6 +27,46 @@ pub fn cases() -> Vec<Case> {
         one("avg_pool", &[1, 1, 300, 300], |x| {
             x.adaptive_avg_pool2d([1, 1]).mul_scalar(100.0)
         }),
+        one("avg_pool", &[1, 2, 100_003], |x| {
+            x.adaptive_avg_pool1d([3]).mul_scalar(100.0)
+        }),
+        one(
+            "avg_pool, many windows of one element",
+            &[2, 1, 1, 1],
+            |x| x.adaptive_avg_pool2d([300, 260]).mul_scalar(1e-2),
+        ),
+        Case::new(
+            "max_pool",
+            vec![Input::filled(&[1, 1, 300, 300], Fill::Distinct)],
+            |x| x[0].adaptive_max_pool2d([1, 2]),
+        ),
+        Case::new(
+            "max_pool, overlapping",
+            vec![Input::filled(&[1, 1, 200, 200], Fill::Distinct)],
+            |x| {
+                let stride = Some(vec![9]);
+                x[0].max_pool2d_with(PoolOptions {
+                    stride,
+                    ..PoolOptions::new([150])
+                })
+            },
+        ),
+        Case::new(
+            "conv1d",
+            vec![Input::new(&[2, 2, 40_000]), Input::new(&[3, 2, 3])],
+            |x| {
+                x[0].conv1d(&x[1], None, ConvOptions::default())
+                    .mul_scalar(1e-3)
+            },
+        ),
+        Case::new(
+            "conv2d of many channels",
+            vec![Input::new(&[1, 600, 8, 8]), Input::new(&[4, 600, 7, 7])],
+            |x| {
+                x[0].conv2d(&x[1], None, ConvOptions::default())
+                    .mul_scalar(1e-2)
+            },
+        ),
         one("layer_norm", &[2, 200_000], |x| {
             x.layer_norm(&[200_000], None, None, 1e-5)
         }),

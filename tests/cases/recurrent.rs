@@ -61,11 +61,16 @@ pub fn cases(all: &mut Vec<Case>) {
             };
             all.push(case);
         }
-        for reverse in [false, true] {
+        for (reverse, sizes) in [
+            (false, [13, 4, 9]),
+            (true, [13, 4, 12]),
+            (false, [5, 3, 2]),
+            (true, [5, 3, 2]),
+        ] {
             let op = Recurrence { cell, reverse };
             // Of these, some are 0 and some the whole time.
-            let (n, t, h) = (13, 4, [9, 12][usize::from(reverse)]);
-            let mut inputs = inputs(cell, [n, t, h]);
+            let [n, t, _] = sizes;
+            let mut inputs = inputs(cell, sizes);
             inputs.push(Input::filled(&[n], Fill::Below(t as i32 + 1)));
             let name = format!("recurrence, {op:?}, lengths");
             let case = Case::many(&name, inputs, move |_, x| {

@@ -31,6 +31,18 @@ pub fn lockstep() -> Pass {
     of("lockstep", DeviceKind::Lockstep)
 }
 
+/// The same devices with memory that shows who reads what nobody wrote, or reads or writes beside its values.
+pub fn poisoned(mut pass: Pass) -> Pass {
+    pass.name = match pass.name {
+        "cpu" => "cpu, poisoned",
+        "gpu" => "gpu, poisoned",
+        "lockstep" => "lockstep, poisoned",
+        _ => "gpu, hardware kernels, poisoned",
+    };
+    pass.options.poisoned = true;
+    pass
+}
+
 /// The GPU within WebGPU's default limits.
 pub fn gpu_default_limits() -> Pass {
     let mut pass = of("gpu, default limits", DeviceKind::Gpu);

@@ -133,7 +133,7 @@ fn of_features() -> Vec<Row> {
             "image",
             read_image,
             bytes.to_vec(),
-            ": expected a PNG or JPEG image",
+            ": expected a PNG, JPEG, BMP, GIF or WebP image",
         ));
     }
     #[cfg(feature = "parquet")]

@@ -11,3 +11,16 @@
 mod common;
 #[path = "../common/draws.rs"]
 mod draws;
+
+#[path = "../cases/mod.rs"]
+mod cases;
+mod fit;
+mod graphs;
+mod indices;
+mod models;
+mod products;
+#[path = "../suite/run.rs"]
+mod run;
+mod scalars;
+mod setups;
+mod shapes;

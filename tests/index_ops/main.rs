@@ -309,9 +309,10 @@ fn misuses() {
             "cat [4,6] and [3,5]: sizes may differ in dimension 1 alone",
             |g, x, _| Tensor::cat(&[x, &g.constant(Array::zeros([3, 5]))], 1),
         ),
-        ("cat f32 [4,6] and i32 [4]: the dtypes differ", |_, x, i| {
-            Tensor::cat(&[x, i], 0)
-        }),
+        (
+            "cat f32 [4,6] and i32 [4]: the dtypes differ: convert the second with to_f32()",
+            |_, x, i| Tensor::cat(&[x, i], 0),
+        ),
         (
             "cat [4,6]: dimension 2 is out of range, allowed are -2 to 1",
             |_, x, _| Tensor::cat(&[x, x], 2),

@@ -34,6 +34,21 @@ fn functions_of_nothing() {
     let rows: Vec<(&str, Body, Array)> = vec![
         ("sum", |g| none(g).sum(&[0], false), values(&[3], &[0.0; 3])),
         (
+            "logsumexp",
+            |g| none(g).logsumexp(&[0], false),
+            values(&[3], &[f32::NEG_INFINITY; 3]),
+        ),
+        (
+            "logsumexp of all",
+            |g| none(g).logsumexp(&[], true),
+            values(&[1, 1], &[f32::NEG_INFINITY]),
+        ),
+        (
+            "logsumexp of no rows",
+            |g| none(g).logsumexp(&[1], false),
+            values(&[0], &[]),
+        ),
+        (
             "mean",
             |g| none(g).mean(&[0], false),
             values(&[3], &[NAN; 3]),

@@ -37,7 +37,7 @@ fn wordings() {
         ),
         (
             |_, a| a[0].matmul(&a[2].to_f32().sum(&[], false)),
-            &["matmul", "[2,3] x []", "at least 2 dimensions"],
+            &["matmul", "[2,3] x []", "at least 1 dimension each"],
         ),
         (
             |_, a| &a[0] + &a[1],
@@ -94,7 +94,7 @@ fn wordings() {
         ),
         (
             |_, a| a[2].gt(0.5),
-            &["gt i32 [2] and f32 []: the dtypes do not fit"],
+            &["gt i32 [2] and f32 []: the dtypes do not fit: convert the first with to_f32()"],
         ),
         (
             |_, a| Tensor::einsum("ij,jk", &[&a[0], &a[1]]),
@@ -102,7 +102,56 @@ fn wordings() {
         ),
         (
             |_, a| Tensor::einsum("ii->i", &[&a[0]]),
-            &["einsum \"ii->i\": 'i' twice in 'ii'"],
+            &["einsum \"ii->i\": 'i' is 2 and 3 in 'ii'"],
+        ),
+        (
+            |_, a| Tensor::einsum("ij->ii", &[&a[0]]),
+            &["einsum \"ij->ii\": 'i' twice in the result 'ii'"],
+        ),
+        (
+            |_, a| a[0].diagonal(0, 1, -1),
+            &["diagonal [2,3]: takes two dimensions, 1 and -1 are one"],
+        ),
+        (
+            |_, a| a[2].mean(&[], false),
+            &["mean takes f32, i32 [2] came: convert with to_f32()"],
+        ),
+        (
+            |_, a| a[2].gt(0).abs(),
+            &["abs takes numbers, bool [2] came: convert with to_f32() or to(DType::I32)"],
+        ),
+        (
+            |_, a| a[2].gt(0).argmax(0, false),
+            &["argmax takes numbers, bool [2] came: convert with to_f32()"],
+        ),
+        (
+            |_, a| a[0].eq(&a[2]),
+            &["eq f32 [2,3] and i32 [2]: the dtypes do not fit: convert the second with to_f32()"],
+        ),
+        (
+            |_, a| a[2].eq(&a[0]),
+            &[
+                "eq i32 [2] and f32 [2,3]",
+                "convert the first with to_f32()",
+            ],
+        ),
+        (
+            |_, a| a[2].lt(&a[2].to(DType::U32)),
+            &[
+                "lt i32 [2] and u32 [2]",
+                "convert the second with to(DType::I32)",
+            ],
+        ),
+        (
+            |_, a| a[2].gt(0).le(&a[2].gt(1)),
+            &[
+                "le bool [2] and bool [2]",
+                "convert both with to_f32() or to(DType::I32)",
+            ],
+        ),
+        (
+            |_, a| a[2].pow(&a[2]),
+            &["pow i32 [2] and i32 [2]", "convert both with to_f32()"],
         ),
         (
             |_, a| Tensor::einsum("...i", &[&a[0]]),
@@ -134,7 +183,10 @@ fn wordings() {
         ),
         (
             |_, a| a[0].where_(&a[0], &a[2]),
-            &["where f32 [2,3] and i32 [2]", "dtypes differ"],
+            &[
+                "where f32 [2,3] and i32 [2]",
+                "dtypes differ: convert the second with to_f32()",
+            ],
         ),
         (
             |_, a| Tensor::cat(&[&a[0], &a[1]], 0),

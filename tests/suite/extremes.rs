@@ -4,8 +4,6 @@ use crate::cases::table;
 use crate::common::{Pass, cpu, gpu, gpu_hardware_kernels};
 use crate::parity::near;
 use crate::run::{Faults, run};
-use std::f32::consts::LN_2;
-use wgrad::ops::reduction::Reduction;
 use wgrad::{Array, DType, Params, Tensor};
 
 // Finite ones are small enough that products do not overflow: then the order of sums has no part in the result.
@@ -76,18 +74,12 @@ fn kinds(got: &[Array], want: &[Array]) -> Result<(), String> {
     Ok(())
 }
 
-/// What PyTorch 2 gives.
+/// What PyTorch 2 gives for rows; for single numbers `scalar_edges.rs` holds more.
 #[test]
 fn as_pytorch() {
     type Row = (&'static str, fn(&Tensor) -> Tensor, Vec<f32>, Vec<f32>);
     let (nan, inf) = (f32::NAN, f32::INFINITY);
     let rows: Vec<Row> = vec![
-        (
-            "relu",
-            |x| x.relu(),
-            vec![nan, inf, -inf, -1.0],
-            vec![nan, inf, 0.0, 0.0],
-        ),
         (
             "amax",
             |x| x.amax(&[], true),
@@ -105,36 +97,6 @@ fn as_pytorch() {
             |x| x.amax(&[], true),
             vec![-inf, -inf],
             vec![-inf],
-        ),
-        (
-            "sign",
-            |x| x.sign(),
-            vec![nan, inf, -inf, 0.0],
-            vec![nan, 1.0, -1.0, 0.0],
-        ),
-        (
-            "clamp",
-            |x| x.clamp(-1.0, 1.0),
-            vec![nan, inf, -inf],
-            vec![nan, 1.0, -1.0],
-        ),
-        (
-            "sigmoid",
-            |x| x.sigmoid(),
-            vec![nan, inf, -inf, 200.0],
-            vec![nan, 1.0, 0.0, 1.0],
-        ),
-        (
-            "tanh",
-            |x| x.tanh(),
-            vec![nan, inf, -inf, 200.0],
-            vec![nan, 1.0, -1.0, 1.0],
-        ),
-        (
-            "softplus",
-            |x| x.softplus(1.0, 20.0),
-            vec![nan, inf, -inf],
-            vec![nan, inf, 0.0],
         ),
         ("sum", |x| x.sum(&[], true), vec![inf, -inf], vec![nan]),
         (
@@ -161,12 +123,6 @@ fn as_pytorch() {
             vec![nan, 1.0, 2.0],
             vec![nan, nan, nan],
         ),
-        (
-            "maximum",
-            |x| x.maximum(&x.mul_scalar(-1.0)),
-            vec![nan, 2.0, -inf],
-            vec![nan, 2.0, inf],
-        ),
     ];
     for pass in [cpu(), gpu(), gpu_hardware_kernels()] {
         let Some(mut session) = pass.open(&Params::new(0)) else {
@@ -176,110 +132,6 @@ fn as_pytorch() {
             let x = Array::vector(x.clone());
             let got = session.eval(|g| vec![f(&g.constant(x.clone()))]).unwrap();
             let verdict = near(&got, &[Array::vector(want.clone())]);
-            assert_eq!(verdict, Ok(()), "{name} on {}", pass.name);
-        }
-    }
-}
-
-/// What PyTorch 2 gives for losses of strange values, and for their gradients.
-#[test]
-fn losses_as_pytorch() {
-    type Row = (
-        &'static str,
-        fn(&Tensor) -> Tensor,
-        Vec<f32>,
-        Vec<f32>,
-        Vec<f32>,
-    );
-    fn of(x: &Tensor, values: &[f32]) -> Tensor {
-        x.trace().constant(Array::vector(values.to_vec()))
-    }
-    let (nan, inf) = (f32::NAN, f32::INFINITY);
-    let strange = vec![nan, inf, -inf, inf, -inf, 0.0, 200.0];
-    let rows: Vec<Row> = vec![
-        (
-            "binary_cross_entropy_with_logits",
-            |x| {
-                let target = of(x, &[1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
-                x.binary_cross_entropy_with_logits(&target, Reduction::None)
-            },
-            strange.clone(),
-            vec![nan, nan, nan, inf, nan, LN_2, 200.0],
-            vec![nan, 0.0, -1.0, 1.0, 0.0, -0.5, 1.0],
-        ),
-        (
-            "smooth_l1_loss",
-            |x| x.smooth_l1_loss(&of(x, &[0.0]), 0.5, Reduction::None),
-            strange.clone(),
-            vec![nan, inf, inf, inf, inf, 0.0, 199.75],
-            vec![nan, 1.0, -1.0, 1.0, -1.0, 0.0, 1.0],
-        ),
-        (
-            "huber_loss",
-            |x| x.huber_loss(&of(x, &[0.0]), 0.5, Reduction::None),
-            strange.clone(),
-            vec![nan, inf, inf, inf, inf, 0.0, 99.875],
-            vec![nan, 0.5, -0.5, 0.5, -0.5, 0.0, 0.5],
-        ),
-        (
-            "hinge_embedding_loss",
-            |x| {
-                let target = of(x, &[1.0, 1.0, 1.0, -1.0, -1.0, 1.0, -1.0]);
-                x.hinge_embedding_loss(&target, 1.0, Reduction::None)
-            },
-            strange.clone(),
-            vec![nan, inf, -inf, 0.0, inf, 0.0, 0.0],
-            vec![1.0, 1.0, 1.0, 0.0, -1.0, 1.0, 0.0],
-        ),
-        (
-            "binary_cross_entropy",
-            |x| {
-                let target = of(x, &[0.0, 1.0, 0.0, 1.0, 0.25]);
-                x.binary_cross_entropy(&target, Reduction::None)
-            },
-            vec![0.0, 0.0, 1.0, 1.0, 0.5],
-            vec![0.0, 100.0, 100.0, 0.0, LN_2],
-            vec![0.0, -1e12, 1e12, 0.0, 1.0],
-        ),
-        (
-            "kl_div",
-            |x| {
-                let target = of(x, &[0.0, 0.5, 0.0, 0.5, 0.5, 0.0, 0.5]);
-                x.kl_div(&target, false, Reduction::None)
-            },
-            strange.clone(),
-            vec![nan, -inf, nan, -inf, inf, 0.0, -100.346_57],
-            vec![0.0, -0.5, 0.0, -0.5, -0.5, 0.0, -0.5],
-        ),
-        (
-            "log_sigmoid",
-            |x| x.log_sigmoid(),
-            strange,
-            vec![nan, 0.0, -inf, 0.0, -inf, -LN_2, 0.0],
-            vec![nan, 0.0, 1.0, 0.0, 1.0, 0.5, 0.0],
-        ),
-        (
-            "mish",
-            |x| x.mish(),
-            vec![0.0, 1.0],
-            vec![0.0, 0.865_098_36],
-            vec![0.6, 1.049_036_3],
-        ),
-    ];
-    for pass in [cpu(), gpu(), gpu_hardware_kernels()] {
-        let Some(mut session) = pass.open(&Params::new(0)) else {
-            continue;
-        };
-        for (name, f, x, value, gradient) in &rows {
-            let x = Array::vector(x.clone());
-            let got = session.eval(|g| {
-                let x = g.constant(x.clone());
-                let y = f(&x);
-                let gradient = g.gradients(&y.sum(&[], false), &[&x]).swap_remove(0);
-                std::iter::once(y).chain(gradient).collect()
-            });
-            let want = [value, gradient].map(|v| Array::vector(v.clone()));
-            let verdict = near(&got.unwrap(), &want);
             assert_eq!(verdict, Ok(()), "{name} on {}", pass.name);
         }
     }

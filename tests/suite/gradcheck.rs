@@ -43,7 +43,8 @@ fn graph(program: &Program, wanted: &[bool], g: &Trace, a: &[Tensor]) -> Vec<Ten
     results
 }
 
-fn check(session: &mut Session, case: &Case) -> Result<(), String> {
+/// Whether the gradients of `case` are those of differences, but for `rtol` and for rounding.
+pub fn check(session: &mut Session, case: &Case, rtol: f64) -> Result<(), String> {
     let text = |e: wgrad::Error| e.to_string();
     let program = Program::new(case).map_err(text)?;
     if program.outputs.iter().any(|t| t.dtype != DType::F32) {
@@ -115,7 +116,7 @@ fn check(session: &mut Session, case: &Case) -> Result<(), String> {
                 true => parts.map(|p| p * p).sum::<f64>().sqrt(),
                 false => computed.iter().fold(0.0, |m, x| f64::from(x.abs()).max(m)),
             };
-            let bound = RTOL * want.abs() + 5e-4 * largest + 1e-4 + 4.0 * noise.sqrt();
+            let bound = rtol * want.abs() + 5e-4 * largest + 1e-4 + 4.0 * noise.sqrt();
             let off = (got - want).abs();
             if off > bound || off.is_nan() {
                 return Err(format!(
@@ -177,7 +178,7 @@ fn gradients_match_differences() {
     let mut session = cpu().open(&Params::new(3)).unwrap();
     let faults = Faults::default();
     for case in table().into_iter().filter(|c| c.smooth || c.many) {
-        if let Err(why) = check(&mut session, &case) {
+        if let Err(why) = check(&mut session, &case, RTOL) {
             faults.add(format!("{}: {why}", case.name));
         }
     }

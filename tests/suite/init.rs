@@ -246,3 +246,44 @@ fn wordings() {
         }
     }
 }
+
+/// The host keeps no values of layers, and each session draws the same ones.
+#[test]
+fn sessions_draw_what_is_not_kept() {
+    let params = Params::new(3);
+    let fc = Linear::new(40, 50).build(&params.at("fc"));
+    let own = params.drawn("own", [30, 20], wgrad::nn::init::normal(0.0, 1.0));
+    let mut first = cpu().open(&params).unwrap();
+    assert_eq!(first.memory().host, 0);
+    let drawn = [&fc.weight, &own].map(|p| first.get(&p.path).unwrap());
+    first.set("own", &Array::zeros([30, 20])).unwrap();
+    let mut second = cpu().open(&params).unwrap();
+    for (p, value) in [&fc.weight, &own].into_iter().zip(&drawn) {
+        assert_eq!(second.get(&p.path).unwrap(), *value, "{}", p.path);
+        assert_eq!(*params.get(&p.path).unwrap().init, *value, "{}", p.path);
+    }
+    // What a closure gave once is kept, and said to be.
+    let values: Vec<f32> = (0..1000).map(|i| i as f32).collect();
+    params.parameter("given", [1000], |_, _| values);
+    let mut third = cpu().open(&params).unwrap();
+    assert_eq!(third.memory().host, 4000);
+    assert_eq!(third.get("given").unwrap().to_f32()[999], 999.0);
+}
+
+#[test]
+fn a_number_of_values_that_is_not_the_shapes() {
+    for lazily in [true, false] {
+        let params = Params::new(3);
+        let short = |_: &mut wgrad::rng::Rng, n: usize| vec![1.0; n - 1];
+        match lazily {
+            true => params.drawn("w", [2, 3], short),
+            false => params.parameter("w", [2, 3], short),
+        };
+        let error = wgrad::Session::with_options(&params, &cpu().options);
+        let error = error.map(drop).unwrap_err().to_string();
+        assert!(
+            error.starts_with("w: [2,3]: 5 values were drawn"),
+            "{error}"
+        );
+    }
+}

@@ -1,12 +1,10 @@
 //! Memory: predicted before it is allocated, held to a limit; a device that is lost in the middle.
 
 use crate::common::{cpu, gpu, gpu_default_limits};
-use wgrad::caps::Caps;
 use wgrad::device::{DeviceOptions, GpuDevice};
 use wgrad::nn::{Embedding, Linear, Lstm, Module};
 use wgrad::optim::Adam;
-use wgrad::plan::Plan;
-use wgrad::{Array, Error, Function, Mode, Params, Result, Session, TensorType, Trace};
+use wgrad::{Array, Error, Function, Mode, Params, Result, Session, TensorType};
 
 /// A small network's step: its loss comes back.
 fn step<'f>(session: &mut Session, layers: &'f [Linear; 2], batch: usize) -> Result<Function<'f>> {
@@ -131,35 +129,6 @@ fn a_plan_larger_than_the_limit() {
         }
         assert_eq!(session.memory(), held, "nothing was allocated for it");
     }
-}
-
-#[test]
-fn a_tensor_larger_than_a_binding() {
-    let trace = Trace::new(&Params::new(0), true);
-    let x = trace.input(TensorType::f32([6000, 8000]));
-    let traced = trace.finish(&[x.exp()]).unwrap();
-    let error = Plan::compile(traced.graph, &Caps::default())
-        .map(drop)
-        .unwrap_err();
-    let message = error.to_string();
-    assert!(
-        message.contains("192000000 bytes") && message.contains("134217728"),
-        "{message}"
-    );
-}
-
-#[test]
-fn a_parameter_larger_than_a_binding() {
-    let params = Params::new(0);
-    params.parameter("huge", [40_000, 1000], |_, _| vec![0.0; 40_000_000]);
-    let message = Session::with_options(&params, &cpu().options)
-        .map(|_| ())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.contains("huge: [40000,1000]") && message.contains("128 MiB"),
-        "{message}"
-    );
 }
 
 #[test]

@@ -345,3 +345,59 @@ fn few_steps() {
     let steps = |name: &str| plan.matches(name).count();
     assert_eq!((steps("moments"), steps("norm_sums")), (1, 1), "{plan}");
 }
+
+/// Files from before PyTorch 0.4.1, and safetensors without counters: PyTorch's strict load takes them and leaves the counter.
+#[test]
+fn a_file_without_counters_is_loaded_strictly() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bn.safetensors");
+    let params = Params::new(0);
+    let bn = BatchNorm1d::new(2).build(&params.at("bn"));
+    let mut session = trained(&bn, &params, &batches(), true);
+    let count = session.get("bn.num_batches_tracked").unwrap();
+    let names = ["weight", "bias", "running_mean", "running_var"];
+    let tensors: Vec<(String, Array)> = names
+        .iter()
+        .enumerate()
+        .map(|(i, n)| (format!("bn.{n}"), Array::full([2], i as f32)))
+        .collect();
+    let metadata = std::collections::BTreeMap::new();
+    wgrad::weights::write(&path, &tensors, &metadata).unwrap();
+    session.load(&path).unwrap();
+    for (path, value) in &tensors {
+        assert_eq!(session.get(path).unwrap(), *value, "{path}");
+    }
+    assert_eq!(session.get("bn.num_batches_tracked").unwrap(), count);
+    assert_ne!(count, Array::new([], vec![0i32]).unwrap());
+    // Nothing else may be missing.
+    wgrad::weights::write(&path, &tensors[1..], &metadata).unwrap();
+    let error = session.load(&path).unwrap_err().to_string();
+    assert!(error.ends_with("missing: bn.weight"), "{error}");
+}
+
+/// The last tensor that is read holds a number beyond 32 bits: nothing of the file is taken.
+#[test]
+fn a_file_that_breaks_at_its_end_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bn.safetensors");
+    let params = Params::new(0);
+    let bn = BatchNorm1d::new(2).build(&params.at("bn"));
+    let mut session = trained(&bn, &params, &batches(), true);
+    session.save(&path).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[data + 7] = 1; // the counter lies first
+    std::fs::write(&path, bytes).unwrap();
+    let marks = Array::vector(vec![5.0f32, 6.0]);
+    session.set("bn.weight", &marks).unwrap();
+    for error in [
+        session.load(&path).unwrap_err(),
+        session.load_partial(&path).map(drop).unwrap_err(),
+    ] {
+        assert!(
+            error.to_string().contains("does not fit in 32 bits"),
+            "{error}"
+        );
+    }
+    assert_eq!(session.get("bn.weight").unwrap(), marks);
+}

@@ -2,7 +2,8 @@
 
 use crate::cases::{Case, long, table};
 use crate::common::{
-    Pass, cpu, gpu, gpu_default_limits, gpu_few_workgroups, gpu_hardware_kernels, lockstep, worst,
+    Pass, cpu, gpu, gpu_default_limits, gpu_few_workgroups, gpu_hardware_kernels, lockstep,
+    poisoned, worst,
 };
 use crate::run::{Faults, run};
 use wgrad::optim::Adam;
@@ -48,7 +49,12 @@ pub fn near(got: &[Array], want: &[Array]) -> Result<(), String> {
 
 #[test]
 fn on_the_gpu() {
-    parity(&gpu());
+    parity(&poisoned(gpu()));
+}
+
+#[test]
+fn on_a_poisoned_cpu() {
+    parity(&poisoned(cpu()));
 }
 
 #[test]
@@ -68,7 +74,7 @@ fn with_long_loops() {
 
 #[test]
 fn with_hardware_kernels() {
-    parity(&gpu_hardware_kernels());
+    parity(&poisoned(gpu_hardware_kernels()));
 }
 
 #[test]
@@ -79,6 +85,11 @@ fn with_few_workgroups() {
 /// Training on both devices at once, compared after each step of the plan.
 #[test]
 fn lockstep_trains() {
+    trains(&lockstep());
+    trains(&poisoned(lockstep()));
+}
+
+fn trains(pass: &Pass) {
     let params = Params::new(5);
     let normal = |rng: &mut wgrad::rng::Rng, n: usize| (0..n).map(|_| rng.normal() * 0.3).collect();
     let (w1, b1) = (
@@ -86,7 +97,7 @@ fn lockstep_trains() {
         params.parameter("b1", [33], normal),
     );
     let w2 = params.parameter("w2", [33, 3], normal);
-    let Some(mut session) = lockstep().open(&params) else {
+    let Some(mut session) = pass.open(&params) else {
         return;
     };
     let types = [TensorType::f32([13, 9]), TensorType::f32([13, 3])];

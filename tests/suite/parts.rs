@@ -182,11 +182,6 @@ fn parts_that_cannot_be() {
         text.contains("the pattern 'c' stands for no parameter: there are a.x, b.x, at tests"),
         "{text}"
     );
-    let text = message(of_b(1).clone_with(|o| o.micro_steps = 2));
-    assert!(
-        text.contains("for all parameters, not for a part"),
-        "{text}"
-    );
     let two = of_b(3).clone_with(|o| o.groups = vec![ParamGroup::new("b").lr(0.5)]);
     let params = numbers();
     let mut session = cpu().open(&params).unwrap();

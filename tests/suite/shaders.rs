@@ -1,6 +1,7 @@
 //! Shaders against what is bound to them: reflected from the complete module of every launch of the case table.
 
 use crate::cases::{Case, table};
+use crate::literals;
 use crate::run::{Faults, Program};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Expression, Handle, Literal, Module, StorageAccess};
@@ -22,8 +23,9 @@ fn plan(case: &Case, caps: &Caps) -> Result<Plan, wgrad::Error> {
 }
 
 /// Faults of one launch.
-fn check(d: &Dispatch, caps: &Caps) -> Result<(), String> {
+pub fn fits(d: &Dispatch, caps: &Caps) -> Result<(), String> {
     let text = d.wgsl();
+    literals::check(&text)?;
     let module = naga::front::wgsl::parse_str(&text).map_err(|e| e.emit_to_string(&text))?;
     Validator::new(
         ValidationFlags::all(),
@@ -173,7 +175,7 @@ fn launches_fit_their_shaders() {
                     d.words.len(),
                     format!("{:?} {:?}", d.bindings, d.overrides),
                 );
-                if let (true, Err(why)) = (seen.insert(key), check(d, &caps)) {
+                if let (true, Err(why)) = (seen.insert(key), fits(d, &caps)) {
                     faults.add(format!("{}, {}: {why}", case.name, d.shader));
                 }
             }

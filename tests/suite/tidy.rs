@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by row. A module uses its own row and those below.
 const ROWS: &[&[&str]] = &[
-    &["error", "shape", "dtype", "array", "glob"],
+    &["error", "shape", "dtype", "array", "glob", "json"],
     &[
         "op", "graph", "tensor", "state", "scalar", "fused", "kernel", "caps", "rng",
     ],

@@ -30,8 +30,9 @@ fn sizes_that_do_not_fit_are_refused_before_anything_is_written() {
         result.unwrap_err().to_string()
     };
     assert_eq!(
-        fit(&|a| a.train_batch_size = 21),
-        "a DataLoader with batch_size 21 of 20 samples: takes 1 to 20"
+        fit(&|a| (a.train_batch_size, a.dataloader_drop_last) = (21, true)),
+        "a DataLoader with drop_last, and batch_size 21 of 20 samples: no batch is left; take a batch_size of 20 or less, or \
+         leave drop_last (the trainer's dataloader_drop_last) at false"
     );
     assert_eq!(
         fit(&|a| (a.train_batch_size, a.warmup_steps) = (20, 1.0)),
@@ -307,8 +308,8 @@ fn an_evaluation_needs_data() {
             .fit(small.data.clone(), ())
     };
     assert_eq!(
-        fit(IntervalStrategy::Epoch).unwrap_err().to_string(),
-        "eval_strategy Epoch without data to evaluate on: pass some, or set eval_strategy to No"
+        fit(IntervalStrategy::Steps).unwrap_err().to_string(),
+        "eval_strategy Steps without data to evaluate on: pass some, or set eval_strategy to No"
     );
     let mut s = session(&small.params);
     let args = TrainingArguments {
@@ -321,6 +322,9 @@ fn an_evaluation_needs_data() {
         trainer.fit(small.data.clone(), ()).unwrap_err().to_string(),
         "eval_on_start without data to evaluate on: pass some, or set it to false"
     );
-    let history = fit(IntervalStrategy::No).unwrap();
-    assert_eq!((history.epochs(), history.get("val_loss").len()), (1, 0));
+    // The default is that of a training with data to evaluate.
+    for strategy in [IntervalStrategy::No, IntervalStrategy::Epoch] {
+        let history = fit(strategy).unwrap();
+        assert_eq!((history.epochs(), history.get("val_loss").len()), (1, 0));
+    }
 }

@@ -295,10 +295,6 @@ fn callbacks_that_cannot_work_are_refused_before_the_training() {
         ),
         "EarlyStopping with restore_best_weights, and load_best_model_at_end: set one of them"
     );
-    assert_eq!(
-        refused(&best, Box::new(|t| t.callback(Ema::new(0.9)))),
-        "Ema that swaps at the end, and load_best_model_at_end: set swap_at_end to false"
-    );
     let model = || ModelCheckpoint::new("never/{epoch}.safetensors");
     assert_eq!(
         refused(&pairs(1), Box::new(move |t| t.callback(model().every(0)))),

@@ -8,7 +8,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod accumulation;
 mod arguments;
+mod batches;
+mod best;
 mod callbacks;
 mod checkpoints;
 mod console;
@@ -18,6 +21,7 @@ mod on_device;
 mod penalties;
 mod pictures;
 mod split;
+mod stops;
 
 use common::{arguments, session};
 use wgrad::data::TensorDataset;

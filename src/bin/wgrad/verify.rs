@@ -53,7 +53,12 @@ pub fn verify(options: &Options) -> Result<bool> {
     };
     let kind: DeviceKind = options.device.parse()?;
     let params = Params::new(0);
-    let mut session = Session::with_options(&params, &device(kind))?;
+    // a kernel that reads or writes beside its values is a fault too
+    let watched = DeviceOptions {
+        poisoned: true,
+        ..device(kind)
+    };
+    let mut session = Session::with_options(&params, &watched)?;
     let mut cpu = Session::with_options(&Params::new(0), &device(DeviceKind::Cpu))?;
     let mut chosen = cases();
     let all = chosen.len();

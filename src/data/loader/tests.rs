@@ -59,9 +59,17 @@ fn refuses_sizes_without_a_batch() {
         error(3, 0),
         "a DataLoader with batch_size 0: takes 1 or more"
     );
+    let dropping = DataLoaderOptions {
+        drop_last: true,
+        ..options(4)
+    };
     assert_eq!(
-        error(3, 4),
-        "a DataLoader with batch_size 4 of 3 samples: takes 1 to 3"
+        DataLoader::new(count(3), dropping)
+            .err()
+            .unwrap()
+            .to_string(),
+        "a DataLoader with drop_last, and batch_size 4 of 3 samples: no batch is left; take a batch_size of 3 or less, or \
+         leave drop_last (the trainer's dataloader_drop_last) at false"
     );
     let still = DataLoaderOptions {
         prefetch_factor: 0,
@@ -163,10 +171,14 @@ fn a_sampler_makes_the_order() {
         error(options(1), &[5]),
         "no sample 5 in a data set of 5 samples"
     );
-    assert_eq!(
-        error(options(2), &[0]),
-        "a DataLoader with batch_size 2 of 1 samples: takes 1 to 1"
-    );
+    let dropping = DataLoaderOptions {
+        drop_last: true,
+        ..options(2)
+    };
+    assert!(error(dropping, &[0]).starts_with(
+        "a DataLoader with drop_last, and batch_size 2 of 1 samples: no batch is left"
+    ));
+    assert_eq!(error(options(2), &[]), "a DataLoader of an empty data set");
 }
 
 #[test]

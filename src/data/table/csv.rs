@@ -3,9 +3,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{Column, Kind, Table, Values, shorten};
-use crate::data::file::read_text;
+use super::{Column, Kind, Table, Values};
+use crate::data::file::{read_text, shorten};
 use crate::error::{Error, Result};
+
+/// Columns whatever the size of the file, and bytes of it for each more: a name and a cell, with what separates them. A column
+/// takes some two hundred bytes of memory.
+const MOST_COLUMNS: (usize, usize) = (1024, 4);
 
 /// How a CSV file is read.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,15 +77,22 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
         .from_reader(text.as_bytes());
     let hint = other_delimiter(&text, options.delimiter);
     let mut names: Vec<String> = Vec::new();
-    let mut rows = Vec::new();
+    let mut cells = Cells::default();
     let mut places = Vec::new();
     let mut last = (1, 0);
-    for record in reader.records() {
-        let record =
-            record.map_err(|e| Error::line(path, last.0, format!("cannot be read as CSV: {e}")))?;
+    let mut record = ::csv::StringRecord::new();
+    while reader
+        .read_record(&mut record)
+        .map_err(|e| Error::line(path, last.0, format!("cannot be read as CSV: {e}")))?
+    {
         let at = record.position().map_or(last.1, |p| p.byte() as usize);
         last = next_line(&text, last, at);
         if names.is_empty() {
+            let (columns, bytes) = (record.len(), text.len());
+            if columns > MOST_COLUMNS.0 + bytes / MOST_COLUMNS.1 {
+                let message = format!("expected a table, found {columns} cells in {bytes} bytes");
+                return Err(Error::line(path, last.0, message));
+            }
             names = header(path, &record, options, &hint)?;
             if options.header {
                 continue;
@@ -98,7 +109,7 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
                 ),
             ));
         }
-        rows.push(record);
+        record.iter().for_each(|cell| cells.push(cell));
         places.push(last.0);
     }
     // What follows an opening quote runs to the end of the file.
@@ -107,14 +118,11 @@ pub(super) fn read(path: &Path, options: &CsvOptions) -> Result<Table> {
         let message = "a quoted cell does not end (with quoting: false quotes mean nothing)";
         return Err(Error::line(path, last.0, message));
     }
+    let width = names.len();
     let columns = names.into_iter().enumerate().map(|(k, name)| {
-        let cells: Vec<Option<&str>> = rows
-            .iter()
-            .map(|row| {
-                row.get(k)
-                    .filter(|cell| !options.missing.iter().any(|m| m == cell.trim()))
-            })
-            .collect();
+        let known = |cell: &&str| !options.missing.iter().any(|m| m == cell.trim());
+        let cell = |row: usize| Some(cells.get(row * width + k)).filter(known);
+        let cells: Vec<Option<&str>> = (0..places.len()).map(cell).collect();
         let declared = options.types.iter().find(|(n, _)| *n == name);
         let values = column(
             path,
@@ -142,6 +150,26 @@ fn other_delimiter(text: &str, delimiter: char) -> String {
     }
 }
 
+/// The cells of all rows, one after the other: a record of its own for each row would take many times its text.
+#[derive(Default)]
+struct Cells {
+    text: String,
+    /// Where each ends in the text.
+    ends: Vec<usize>,
+}
+
+impl Cells {
+    fn push(&mut self, cell: &str) {
+        self.text.push_str(cell);
+        self.ends.push(self.text.len());
+    }
+
+    fn get(&self, at: usize) -> &str {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[at]]
+    }
+}
+
 /// The line and the byte at which the record at byte `at` or after begins, from those of the one before. What ends a
 /// line belongs to the record before.
 fn next_line(text: &str, (line, byte): (u64, usize), at: usize) -> (u64, usize) {
@@ -166,7 +194,7 @@ fn header(
     };
     let mut seen = HashSet::new();
     if let Some(name) = names.iter().find(|name| !seen.insert(name.as_str())) {
-        let message = format!("two columns are named '{name}'");
+        let message = format!("two columns are named '{}'", shorten(name));
         return Err(Error::line(path, 1, message));
     }
     if let Some((name, _)) = options.types.iter().find(|(n, _)| !names.contains(n)) {
@@ -196,7 +224,8 @@ fn column(
         match (cell, cell.and_then(number)) {
             (Some(cell), None) if declared.is_some() => {
                 let message = format!(
-                    "column '{name}': expected a number, found '{}'",
+                    "column '{}': expected a number, found '{}'",
+                    shorten(name),
                     shorten(cell)
                 );
                 return Err(Error::line(path, place, message));

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::file::shorten;
 use super::{SplitOptions, split_indices};
 use crate::error::{Error, Result};
 
@@ -51,6 +52,7 @@ impl Values {
         }
     }
 
+    #[cfg(feature = "parquet")]
     fn push_missing(&mut self) {
         match self {
             Self::Number(cells) => cells.push(None),
@@ -120,7 +122,8 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be read; [`Error::File`] where it is empty or not UTF-8; [`Error::Line`] for a line
-    /// that is no object, a value that is no number, text or truth value, and a value of another type than those before.
+    /// that is no object, a value that is no number, text or truth value, and a value of another type than those before;
+    /// [`Error::File`] for a large table that is nearly empty, each row with keys of its own.
     pub fn json_lines(path: impl AsRef<Path>) -> Result<Self> {
         json::read(path.as_ref())
     }
@@ -129,7 +132,7 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be read; [`Error::File`] where it is no Parquet file, is damaged, or has a column that
-    /// holds neither numbers, texts nor truth values.
+    /// holds neither numbers, texts nor truth values, or where its table would take more than 64 times its bytes and 64 MiB.
     #[cfg(feature = "parquet")]
     pub fn parquet(path: impl AsRef<Path>) -> Result<Self> {
         parquet::read(path.as_ref())
@@ -175,7 +178,7 @@ impl Table {
                 None,
                 format!(
                     "no column '{name}', there are {}{}",
-                    names.join(", "),
+                    shorten(&names.join(", ")),
                     self.hint
                 ),
             )
@@ -200,7 +203,7 @@ impl Table {
     /// [`Error::File`] where there is no such column, or it holds numbers; [`Error::Line`] for a missing cell.
     pub fn texts(&self, name: &str) -> Result<Vec<&str>> {
         let Values::Text(cells) = self.column(name)? else {
-            let message = format!("column '{name}' holds numbers, expected texts");
+            let message = format!("column '{}' holds numbers, expected texts", shorten(name));
             return Err(Error::file(&*self.path, None, message));
         };
         let text = |(row, cell): (usize, &'_ Option<String>)| match cell {
@@ -272,7 +275,8 @@ impl Table {
             return self.missing(row, name, "a category");
         };
         let message = format!(
-            "column '{name}': expected one of the {} categories {}, found '{}'",
+            "column '{}': expected one of the {} categories {}, found '{}'",
+            shorten(name),
             categories.len(),
             shorten(&categories.join(", ")),
             shorten(cell)
@@ -331,13 +335,14 @@ impl Table {
     /// The cells of a column of numbers.
     fn cells(&self, name: &str) -> Result<&[Option<f64>]> {
         let Values::Number(cells) = self.column(name)? else {
-            let message = format!("column '{name}' holds texts, expected numbers");
+            let message = format!("column '{}' holds texts, expected numbers", shorten(name));
             return Err(Error::file(&*self.path, None, message));
         };
         Ok(cells)
     }
 
     fn missing(&self, row: usize, name: &str, expected: &str) -> Error {
+        let name = shorten(name);
         let message = format!("column '{name}': expected {expected}, the cell is empty");
         self.at(row, message)
     }
@@ -351,13 +356,4 @@ impl Table {
         let message = format!("row {place}: {}", message.into());
         Error::file(&*self.path, None, message)
     }
-}
-
-/// The first 60 characters of a text, for messages.
-fn shorten(text: &str) -> String {
-    let mut start: String = text.chars().take(60).collect();
-    if start.len() < text.len() {
-        start.push('…');
-    }
-    start
 }

@@ -40,7 +40,12 @@ pub struct GpuDevice {
     results: HashMap<Ticket, Result<Vec<Vec<u32>>>>,
     counters: Counters,
     runs: u64,
+    /// Bytes written to states that the host holds until the next submission.
+    staged: u64,
 }
+
+/// [`super::TRANSFER`] in words.
+const TRANSFER: usize = super::TRANSFER as usize / DType::SIZE;
 
 impl GpuDevice {
     /// Open the adapter that the environment (`WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF`) asks for, else the
@@ -59,13 +64,38 @@ impl GpuDevice {
 
     /// What the device reported since it was last asked.
     fn check(&self) -> Result<()> {
+        match self.reported() {
+            None => Ok(()),
+            Some(lost @ Error::DeviceLost(_)) => Err(lost),
+            // What a lost device refuses is told before its loss is.
+            Some(error) => Err(self.loss().unwrap_or(error)),
+        }
+    }
+
+    /// The loss of the device, if it is lost.
+    fn loss(&self) -> Option<Error> {
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        let lost = |e: &Error| matches!(e, Error::DeviceLost(_));
+        self.reported().filter(lost)
+    }
+
+    /// What the device reported; a lost one stays lost.
+    fn reported(&self) -> Option<Error> {
         let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
         match &*fault {
-            // A lost device stays lost.
-            Some(Error::DeviceLost(why)) => Err(Error::DeviceLost(why.clone())),
-            Some(_) => fault.take().map_or(Ok(()), Err),
-            None => Ok(()),
+            Some(Error::DeviceLost(why)) => Some(Error::DeviceLost(why.clone())),
+            _ => fault.take(),
         }
+    }
+
+    /// Have what was written to states arrive, and the host's copies of it go.
+    fn flush(&mut self) -> Result<()> {
+        self.staged = 0;
+        self.queue.submit([]);
+        self.device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|e| Error::Device(e.to_string()))?;
+        self.check()
     }
 
     /// Have `held` be at least `words` long, keeping what it holds where `keep`; returns whether it is another buffer.
@@ -132,13 +162,22 @@ impl Device for GpuDevice {
 
     fn write_state(&mut self, range: StateRange, words: &[u32]) -> Result<()> {
         self.check()?;
-        if let Some(buffer) = &self.segments[range.segment].buffer {
+        let Some(buffer) = self.segments[range.segment].buffer.clone() else {
+            return Ok(());
+        };
+        for (k, words) in words.chunks(TRANSFER).enumerate() {
+            let at = range.offset + k * TRANSFER;
+            let bytes = (words.len() * DType::SIZE) as u64;
             self.queue.write_buffer(
-                buffer,
-                (range.offset * DType::SIZE) as u64,
+                &buffer,
+                (at * DType::SIZE) as u64,
                 bytemuck::cast_slice(words),
             );
-            self.counters.bytes_up += (words.len() * DType::SIZE) as u64;
+            self.counters.bytes_up += bytes;
+            self.staged += bytes;
+            if self.staged >= (TRANSFER * DType::SIZE) as u64 {
+                self.flush()?;
+            }
         }
         Ok(())
     }
@@ -157,7 +196,7 @@ impl Device for GpuDevice {
         for page in &plan.pages {
             let kind = match page.kind {
                 PageKind::Activations(_) => Use::Activations,
-                PageKind::Gradients(_) => Use::Gradients,
+                PageKind::Gradients(..) => Use::Gradients,
             };
             let mut held = self
                 .pages
@@ -223,6 +262,10 @@ impl Device for GpuDevice {
     }
 
     fn memory(&self) -> Memory {
-        self.buffers.memory
+        let plans = self.plans.values();
+        Memory {
+            host: plans.map(|p| p.plan.constant_bytes()).sum(),
+            ..self.buffers.memory
+        }
     }
 }

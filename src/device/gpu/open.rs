@@ -4,6 +4,7 @@ use super::buffers::Buffers;
 use super::pipelines::Pipelines;
 use super::{Counters, DeviceOptions, GpuDevice};
 use crate::caps::Caps;
+use crate::device::poison::GUARD;
 use crate::error::{Error, Result};
 use crate::plan::Memory;
 use std::collections::{BTreeMap, HashMap};
@@ -104,8 +105,17 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
     let caps = Caps {
         kernels: true,
         storage_buffers: limits.max_storage_buffers_per_shader_stage.min(16) as usize,
-        binding_bytes: limits.max_storage_buffer_binding_size,
-        buffer_bytes: limits.max_buffer_size,
+        bindings: limits.max_storage_buffers_per_shader_stage as usize,
+        // Kernels count elements in 32 bits, and take indices below 2^31 apart.
+        binding_bytes: options
+            .max_binding
+            .unwrap_or(u64::MAX)
+            .min(limits.max_storage_buffer_binding_size)
+            .clamp(256, 1 << 32),
+        buffer_bytes: options
+            .max_buffer
+            .unwrap_or(u64::MAX)
+            .min(limits.max_buffer_size),
         workgroups: options
             .max_workgroups
             .unwrap_or(limits.max_compute_workgroups_per_dimension),
@@ -122,9 +132,14 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
         },
         int64: features.contains(wgpu::Features::SHADER_INT64),
         f16: false,
+        guard: if options.poisoned { GUARD } else { 0 },
         software: options
             .software_kernels
             .unwrap_or(info.device_type == wgpu::DeviceType::Cpu),
+        owner: match plain {
+            true => format!("WebGPU's default limits on {}", info.name),
+            false => info.name.clone(),
+        },
     };
     let fault = Arc::new(Mutex::new(None));
     let keep = |slot: &Arc<Mutex<Option<Error>>>, error: Error| {
@@ -170,5 +185,6 @@ pub async fn open(options: &DeviceOptions, software: bool) -> Result<GpuDevice> 
         results: HashMap::new(),
         counters: Counters::default(),
         runs: 0,
+        staged: 0,
     })
 }

@@ -2,16 +2,19 @@
 
 use super::buffers::{self, Use};
 use super::ring::Slot;
-use super::{GpuDevice, PlanId, Ticket};
+use super::{GpuDevice, PlanId, TRANSFER, Ticket};
 use crate::DType;
+use crate::device::poison::{self, POISON, Watch};
 use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
-use crate::plan::{Place, Plan, RING, Region, Step, uniform_bytes};
+use crate::plan::{PageKind, Place, Plan, RING, Region, Step, uniform_bytes};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A plan with its buffers, pipelines and bind groups.
 pub struct Loaded {
-    plan: Arc<Plan>,
+    /// The plan.
+    pub plan: Arc<Plan>,
     upload: wgpu::Buffer,
     constants: wgpu::Buffer,
     uniforms: wgpu::Buffer,
@@ -21,6 +24,8 @@ pub struct Loaded {
     /// [`GpuDevice::moved`] when the bind groups were made.
     bound: u64,
     runs: usize,
+    /// Where memory is poisoned.
+    watch: Option<Watch>,
 }
 
 struct Launch {
@@ -73,6 +78,12 @@ impl GpuDevice {
             reading.push(Slot::new(create(bytes(plan.read_words()), usage)?));
         }
         staging.iter_mut().for_each(|s| s.map(wgpu::MapMode::Write));
+        let watch = (self.caps.guard > 0).then(|| Watch::new(&plan));
+        for gap in watch.iter().flat_map(|watch| &watch.constants) {
+            let words = vec![POISON; gap.len()];
+            self.queue
+                .write_buffer(&constants, bytes(gap.start), bytemuck::cast_slice(&words));
+        }
         for (array, region) in &plan.constants {
             self.queue.write_buffer(
                 &constants,
@@ -102,6 +113,7 @@ impl GpuDevice {
             launches: Vec::new(),
             bound: 0,
             runs: 0,
+            watch,
         };
         self.bind(&mut loaded)?;
         Ok(loaded)
@@ -141,12 +153,12 @@ impl GpuDevice {
         }];
         let layout = self.pipelines.layout(&self.device, d).clone();
         for (binding, b) in (1..).zip(&d.bindings) {
-            let region = step.regions.get(b.buf);
+            let region = step.regions.bound(b);
             let buffer = self.buffer(loaded, region)?;
             let resource = wgpu::BufferBinding {
                 buffer,
                 offset: bytes(region.offset),
-                size: size(bytes(region.len)),
+                size: size(bytes(region.len + self.beside(&loaded.plan, region))),
             };
             entries.push(wgpu::BindGroupEntry {
                 binding,
@@ -163,6 +175,17 @@ impl GpuDevice {
             group,
             grid: d.grid,
         })
+    }
+
+    /// Words beside a region that a kernel may see: those that are watched, where others would be hidden by the binding's end.
+    fn beside(&self, plan: &Plan, region: Region) -> usize {
+        let packed = |p: usize| matches!(plan.pages[p].kind, PageKind::Gradients(..));
+        match region.place {
+            Place::Segment(_) => 0,
+            // gradients lie as the states do, whose words between them are zero
+            Place::Page(p) if packed(p) => 0,
+            _ => self.caps.guard,
+        }
     }
 
     /// The buffer that a region lies in.
@@ -185,9 +208,52 @@ impl GpuDevice {
             .plans
             .remove(&id)
             .ok_or_else(|| Error::Device("the plan is not loaded".into()))?;
-        let done = self.encode_loaded(&mut loaded, upload, ticket);
+        let upload = self.poison(&loaded, upload);
+        let done = self.encode_loaded(&mut loaded, &upload, ticket);
         self.plans.insert(id, loaded);
-        done
+        done.and_then(|()| self.check_guards(id))
+    }
+
+    /// Where memory is poisoned: fill the pages before a run, and the words between arguments.
+    fn poison<'a>(&self, loaded: &Loaded, upload: &'a [u32]) -> Cow<'a, [u32]> {
+        let mut upload = Cow::from(upload);
+        let Some(watch) = &loaded.watch else {
+            return upload;
+        };
+        if !upload.is_empty() {
+            poison::fill(upload.to_mut(), &watch.upload);
+        }
+        for (at, page) in loaded.plan.pages.iter().enumerate() {
+            let buffer = self.pages.get(&page.kind).and_then(|p| p.buffer.as_ref());
+            let Some(buffer) = buffer else {
+                continue;
+            };
+            let words = buffer.size() as usize / DType::SIZE;
+            for range in watch.poisoned(&loaded.plan, at, words) {
+                let words = vec![POISON; range.len()];
+                self.queue
+                    .write_buffer(buffer, bytes(range.start), bytemuck::cast_slice(&words));
+            }
+        }
+        upload
+    }
+
+    /// Where memory is poisoned: refuse a run that wrote beside its regions.
+    pub(crate) fn check_guards(&mut self, id: PlanId) -> Result<()> {
+        let Some(loaded) = self.plans.get(&id).filter(|p| p.watch.is_some()) else {
+            return Ok(());
+        };
+        let plan = loaded.plan.clone();
+        for (at, page) in plan.pages.iter().enumerate() {
+            let buffer = self.pages.get(&page.kind).and_then(|p| p.buffer.clone());
+            let words = buffer
+                .as_ref()
+                .map_or(0, |b| b.size() as usize / DType::SIZE);
+            let held = pollster::block_on(self.read_buffers(&[(buffer, 0, words)]))?;
+            let watch = self.plans.get(&id).and_then(|p| p.watch.as_ref());
+            watch.map_or(Ok(()), |watch| watch.check(&plan, at, &held[0]))?;
+        }
+        Ok(())
     }
 
     fn encode_loaded(&mut self, loaded: &mut Loaded, upload: &[u32], ticket: Ticket) -> Result<()> {
@@ -256,9 +322,8 @@ impl GpuDevice {
 
     /// The error behind a failed call: the device's own, if it reported one.
     fn failure(&self, error: impl std::fmt::Display) -> Error {
-        self.check()
-            .err()
-            .unwrap_or_else(|| Error::Device(error.to_string()))
+        let reported = self.check().err().or_else(|| self.loss());
+        reported.unwrap_or_else(|| Error::Device(error.to_string()))
     }
 
     /// Wait for a slot's results and take them.
@@ -315,56 +380,66 @@ impl GpuDevice {
         self.plans.insert(id, loaded);
     }
 
-    /// Read ranges (buffer, first word, words) of buffers that are not part of a run.
+    /// Read ranges (buffer, first word, words) of buffers that are not part of a run, a limited number of words at a time.
     pub(super) async fn read_buffers(
         &mut self,
         places: &[(Option<wgpu::Buffer>, usize, usize)],
     ) -> Result<Vec<Vec<u32>>> {
         self.check()?;
+        let mut words: Vec<Vec<u32>> = places.iter().map(|p| Vec::with_capacity(p.2)).collect();
         let total: usize = places.iter().map(|p| p.2).sum();
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let size = bytes(total.max(1));
         let mut slot = Slot::new(self.buffers.create(
             &self.device,
             Use::Inputs,
-            size,
+            bytes(total.clamp(1, TRANSFER)),
             usage,
             &mut self.counters,
         )?);
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        let mut at = 0;
-        for (buffer, offset, len) in places {
-            if let (Some(buffer), true) = (buffer, *len > 0) {
-                encoder.copy_buffer_to_buffer(
-                    buffer,
-                    bytes(*offset),
-                    &slot.buffer,
-                    bytes(at),
-                    bytes(*len),
-                );
+        let mut next = 0;
+        while next < places.len() {
+            // What fits, as (place, words).
+            let mut taken: Vec<(usize, usize)> = Vec::new();
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            let mut at = 0;
+            while next < places.len() && (at < TRANSFER || places[next].2 == 0) {
+                let (buffer, offset, len) = &places[next];
+                let done = words[next].len();
+                let now = (len - done).min(TRANSFER - at);
+                if let (Some(buffer), true) = (buffer, now > 0) {
+                    encoder.copy_buffer_to_buffer(
+                        buffer,
+                        bytes(offset + done),
+                        &slot.buffer,
+                        bytes(at),
+                        bytes(now),
+                    );
+                }
+                taken.push((next, now));
+                at += now;
+                next += usize::from(done + now == *len);
             }
-            at += len;
+            self.queue.submit([encoder.finish()]);
+            slot.map(wgpu::MapMode::Read);
+            slot.mapped(&self.device)
+                .await
+                .map_err(|e| self.failure(e))?;
+            self.check()?;
+            let view = slot
+                .buffer
+                .get_mapped_range(..)
+                .map_err(|e| self.failure(e))?;
+            let mut from = 0;
+            let all: &[u32] = bytemuck::cast_slice(&view);
+            for (place, len) in taken {
+                words[place].extend_from_slice(&all[from..from + len]);
+                from += len;
+            }
+            drop(view);
+            slot.buffer.unmap();
         }
-        self.queue.submit([encoder.finish()]);
-        slot.map(wgpu::MapMode::Read);
-        slot.mapped(&self.device)
-            .await
-            .map_err(|e| self.failure(e))?;
-        self.check()?;
-        let view = slot
-            .buffer
-            .get_mapped_range(..)
-            .map_err(|e| self.failure(e))?;
-        let all: &[u32] = bytemuck::cast_slice(&view);
-        let mut at = 0;
-        let cut = |p: &(Option<wgpu::Buffer>, usize, usize)| {
-            at += p.2;
-            all[at - p.2..at].to_vec()
-        };
-        let words = places.iter().map(cut).collect();
-        drop(view);
         self.buffers.release(Use::Inputs, &slot.buffer);
-        self.counters.bytes_down += size;
+        self.counters.bytes_down += bytes(total.max(1));
         Ok(words)
     }
 }
@@ -386,8 +461,10 @@ impl GpuDevice {
             self.bind(&mut loaded)?;
             self.plans.insert(id, loaded);
         }
+        let loaded = self.loaded(id)?;
+        let upload = self.poison(loaded, upload);
         self.queue
-            .write_buffer(&self.loaded(id)?.upload, 0, bytemuck::cast_slice(upload));
+            .write_buffer(&loaded.upload, 0, bytemuck::cast_slice(&upload));
         Ok(())
     }
 

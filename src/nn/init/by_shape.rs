@@ -4,6 +4,7 @@ use super::normal;
 use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::state::Initializer;
+use std::sync::Arc;
 
 /// Which of a parameter's fans keeps the variance: that of the forward or of the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -158,53 +159,64 @@ impl Init {
     }
 }
 
-impl Initializer for Init {
-    fn values(&self, rng: &mut Rng, shape: &Shape) -> Result<Vec<f32>, String> {
-        let (n, gain) = (shape.numel(), self.gain);
-        let within = |bound: f32| Law::Uniform(-bound, bound);
+impl Init {
+    /// The law for a parameter of `shape`, its bounds and deviations known; what cannot be drawn is refused.
+    fn law(&self, shape: &Shape) -> Result<Law, String> {
+        let by = |normal: bool, std: f32| match normal {
+            true => Law::Normal(0.0, std),
+            false => Law::Uniform(-(3f32.sqrt() * std), 3f32.sqrt() * std),
+        };
         let law = match self.law {
             Law::Xavier { normal } => {
                 let [i, o] = fans(shape)?;
-                let std = gain * (2.0 / (i + o).max(1) as f32).sqrt();
-                if normal {
-                    Law::Normal(0.0, std)
-                } else {
-                    within(3f32.sqrt() * std)
-                }
+                by(normal, self.gain * (2.0 / (i + o).max(1) as f32).sqrt())
             }
             Law::Kaiming { normal } => {
                 let [i, o] = fans(shape)?;
                 let fan = if self.fan == Fan::In { i } else { o };
-                let std = gain / (fan.max(1) as f32).sqrt();
-                if normal {
-                    Law::Normal(0.0, std)
-                } else {
-                    within(3f32.sqrt() * std)
-                }
+                by(normal, self.gain / (fan.max(1) as f32).sqrt())
             }
-            other => other,
+            law => law,
         };
         match law {
-            Law::Constant(value) => Ok(vec![value; n]),
-            Law::Uniform(low, high) if low <= high => Ok(super::uniform(low, high)(rng, n)),
+            Law::Uniform(low, high) if low <= high => Ok(law),
             Law::Uniform(low, high) => {
                 Err(format!("uniform from {low} to {high}: takes low <= high"))
             }
-            Law::Normal(mean, std) if std >= 0.0 => Ok(normal(mean, std)(rng, n)),
+            Law::Normal(_, std) if std >= 0.0 => Ok(law),
             Law::Normal(_, std) => Err(format!("a deviation of {std}: takes 0 or more")),
+            Law::Truncated { std, low, high, .. } if std > 0.0 && low < high => Ok(law),
+            Law::Truncated { std, low, high, .. } => Err(format!(
+                "a deviation of {std} from {low} to {high}: takes one above 0 and low < high"
+            )),
+            Law::Orthogonal if shape.rank() < 2 => {
+                Err("orthogonal takes 2 dimensions or more".to_owned())
+            }
+            _ => Ok(law),
+        }
+    }
+}
+
+impl Initializer for Init {
+    fn values(&self, rng: &mut Rng, shape: &Shape) -> Result<Vec<f32>, String> {
+        let n = shape.numel();
+        Ok(match self.law(shape)? {
+            Law::Constant(value) => vec![value; n],
+            Law::Uniform(low, high) => super::uniform(low, high)(rng, n),
+            Law::Normal(mean, std) => normal(mean, std)(rng, n),
             Law::Truncated {
                 mean,
                 std,
                 low,
                 high,
-            } if std > 0.0 && low < high => {
-                Ok(truncated(rng, n, [mean, std, low, high].map(f64::from)))
-            }
-            Law::Truncated { std, low, high, .. } => Err(format!(
-                "a deviation of {std} from {low} to {high}: takes one above 0 and low < high"
-            )),
-            _ => orthogonal(rng, shape, gain),
-        }
+            } => truncated(rng, n, [mean, std, low, high].map(f64::from)),
+            _ => orthogonal(rng, shape, self.gain),
+        })
+    }
+
+    fn again(&self, shape: &Shape) -> Result<Option<Arc<dyn Initializer + Send + Sync>>, String> {
+        self.law(shape)?;
+        Ok(Some(Arc::new(*self)))
     }
 }
 
@@ -305,10 +317,7 @@ fn quantile(p: f64) -> f64 {
 }
 
 /// Gram and Schmidt, twice over, on normal values: the orthogonal matrices are all alike likely.
-fn orthogonal(rng: &mut Rng, shape: &Shape, gain: f32) -> Result<Vec<f32>, String> {
-    if shape.rank() < 2 {
-        return Err("orthogonal takes 2 dimensions or more".to_owned());
-    }
+fn orthogonal(rng: &mut Rng, shape: &Shape, gain: f32) -> Vec<f32> {
     let (rows, columns) = (shape[0], shape[1..].iter().product::<usize>());
     let (count, length) = (rows.min(columns), rows.max(columns));
     let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
@@ -331,5 +340,5 @@ fn orthogonal(rng: &mut Rng, shape: &Shape, gain: f32) -> Result<Vec<f32>, Strin
         false => vectors[column][row],
     };
     let all = (0..rows * columns).map(|i| gain * at(i / columns, i % columns) as f32);
-    Ok(all.collect())
+    all.collect()
 }

@@ -13,6 +13,8 @@ use crate::tensor::Tensor;
 /// In training a run moves the running statistics; in evaluation they take the place of the batch's. So they do where
 /// the layer is frozen, that is where training changes neither its weight nor its bias, or where
 /// [`Params::set_trainable`] froze the layer's path: then it does not move at all. (PyTorch asks for `eval()` besides.)
+/// [`Params::eval`] has a layer use its statistics and leave them while its weight and bias train;
+/// [`Trace::keep_statistics`](crate::Trace::keep_statistics) has it use the batch's and leave them.
 #[derive(Debug, Clone)]
 pub struct BatchNorm<const D: usize> {
     affine: Affine,
@@ -81,7 +83,7 @@ impl<const D: usize> BatchNorm<D> {
             return x.batch_norm_by(&mean, &var, weight, bias, eps);
         }
         let found = x.batch_norm(weight, bias, eps);
-        if found.y.is_poisoned() {
+        if found.y.is_poisoned() || g.keeps_statistics() {
             return found.y;
         }
         let number = running.count(g);

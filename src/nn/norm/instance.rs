@@ -67,7 +67,7 @@ impl<const D: usize> InstanceNorm<D> {
             return x.batch_norm_by(&mean, &var, weight, bias, eps);
         }
         let found = x.instance_norm_tracked(weight, bias, eps);
-        if !found.y.is_poisoned() && x.numel() > 0 {
+        if !found.y.is_poisoned() && x.numel() > 0 && !g.keeps_statistics() {
             let n = x.numel() / found.mean.numel();
             let each = BatchNormed {
                 y: found.y.clone(),

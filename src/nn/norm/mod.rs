@@ -30,7 +30,7 @@ struct Affine {
 impl Affine {
     fn new(params: &Params, shape: &[usize], weight: bool, bias: bool) -> Self {
         let parameter = |wanted: bool, name: &str, value: f32| {
-            wanted.then(|| params.parameter(name, shape.to_vec(), init::constant(value)))
+            wanted.then(|| params.drawn(name, shape.to_vec(), init::constant(value)))
         };
         Self {
             weight: parameter(weight, "weight", 1.0),

@@ -1,14 +1,12 @@
-//! Attention on the GPU: one thread owns a query or a key and goes along the others, its vectors in registers.
+//! Attention on the GPU: one thread owns a query or a key and goes along the others.
 
 use super::{Attention, Sizes, Strided};
-use crate::DType;
 use crate::caps::Caps;
 use crate::error::Result;
 use crate::graph::TensorType;
 use crate::kernel::{Buf, Dispatch, Kernels};
 use crate::op::GpuIo;
 use crate::ops::random::threshold;
-use std::fmt::Write;
 
 /// An operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,19 +18,82 @@ pub(crate) enum Role {
     Grad,
 }
 
+/// One of the kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stem {
+    /// The result.
+    Forward,
+    /// The gradient of queries.
+    Query,
+    /// The gradients of keys and values.
+    Key,
+}
+
+/// How a thread goes along rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Its vectors in registers, by code that grows with them; the rows that it goes along in workgroup memory, so many at
+    /// once.
+    Team(usize),
+    /// The same along rows in memory.
+    Single,
+    /// Vectors in memory, by code of one length: software adapters take long to compile, the square of a kernel's length.
+    Blocks,
+}
+
+impl Stem {
+    /// The shader's name and text.
+    fn shader(self, form: Form) -> (&'static str, &'static str) {
+        match (self, form) {
+            (Self::Forward, Form::Blocks) => (
+                "attention_blocks",
+                include_str!("../../../shaders/attention_blocks.wgsl"),
+            ),
+            (Self::Query, Form::Blocks) => (
+                "attention_grad_query_blocks",
+                include_str!("../../../shaders/attention_grad_query_blocks.wgsl"),
+            ),
+            (Self::Key, Form::Blocks) => (
+                "attention_grad_key_blocks",
+                include_str!("../../../shaders/attention_grad_key_blocks.wgsl"),
+            ),
+            (Self::Forward, _) => ("attention", include_str!("../../../shaders/attention.wgsl")),
+            (Self::Query, _) => (
+                "attention_grad_query",
+                include_str!("../../../shaders/attention_grad_query.wgsl"),
+            ),
+            (Self::Key, _) => (
+                "attention_grad_key",
+                include_str!("../../../shaders/attention_grad_key.wgsl"),
+            ),
+        }
+    }
+}
+
 /// Words of workgroup memory that tiles may take.
 const STAGE: usize = 3584;
+/// Rows that a thread goes along between two readings of vectors in memory.
+pub(super) const BLOCK: usize = 32;
+/// Vectors of four, keys' and values', up to which a software adapter has them in registers: there it is twice as quick.
+const SHORT: usize = 16;
+/// Vectors of four that a thread works on at once, at most, where they are in memory.
+const PART: usize = 8;
+
+/// How many vectors of `n` are worked on at once.
+pub(super) fn part(n: usize) -> usize {
+    n.div_ceil(n.div_ceil(PART).max(1)).max(1)
+}
 
 /// Launches of one of the shaders: what a thread owns, what it goes along, what it writes.
 pub(crate) struct Launch<'a> {
-    op: &'a Attention,
-    inputs: &'a [TensorType],
+    pub(super) op: &'a Attention,
+    pub(super) inputs: &'a [TensorType],
     /// Inputs between the sources and the mask.
-    extra: usize,
+    pub(super) extra: usize,
     caps: &'a Caps,
     pub sizes: Sizes,
-    own: [Option<Role>; 2],
-    tile: [Role; 2],
+    pub(super) own: [Option<Role>; 2],
+    pub(super) tile: [Role; 2],
     out: [Strided; 2],
 }
 
@@ -87,8 +148,23 @@ impl<'a> Launch<'a> {
         }
     }
 
+    /// Whether a thread's vectors are in registers.
+    pub fn in_registers(&self) -> bool {
+        self.form() != Form::Blocks
+    }
+
+    fn form(&self) -> Form {
+        let z = &self.sizes;
+        let vectors = z.e.div_ceil(4) + z.ev.div_ceil(4);
+        match (STAGE / (4 * vectors)).min(64) {
+            _ if self.caps.software && vectors <= SHORT => Form::Single,
+            rows if rows > 0 && !self.caps.software => Form::Team(rows),
+            _ => Form::Blocks,
+        }
+    }
+
     /// The variable that holds a role.
-    fn input(&self, role: Role) -> usize {
+    pub(super) fn input(&self, role: Role) -> usize {
         match role {
             Role::Query => self.op.places[0].input,
             Role::Key => self.op.places[1].input,
@@ -102,28 +178,36 @@ impl<'a> Launch<'a> {
     pub fn kernels(
         &self,
         io: &GpuIo,
-        stem: &'static str,
-        source: &'static str,
+        stem: Stem,
         written: &[(Buf, &'static str)],
         (rows, turns): (usize, usize),
     ) -> Result<Kernels> {
         let z = &self.sizes;
         let threads = self.caps.lanes();
-        let vectors = z.e.div_ceil(4) + z.ev.div_ceil(4);
-        let tile = (STAGE / (4 * vectors)).min(64);
-        let team = !self.caps.software && tile > 0;
+        let form = self.form();
         let tasks = z.n * z.h * rows.div_ceil(threads as usize);
         let grid = self.caps.grid(tasks);
+        // Turns of a thread's loops for a row, and the rows of a launch at least.
+        let (each, least) = match form {
+            Form::Team(_) | Form::Single => (1, 64),
+            Form::Blocks => {
+                let parts = |n: usize| n.div_ceil(4).div_ceil(PART);
+                (4 + 2 * (parts(z.e) + parts(z.ev)), BLOCK)
+            }
+        };
         // A random number takes ten turns of its own.
-        let each = if self.op.dropout.is_some() { 12 } else { 1 };
+        let each = each + if self.op.dropout.is_some() { 11 } else { 0 };
         let own_tasks = tasks.div_ceil(grid.iter().map(|&g| g as usize).product());
         let most = self.caps.iterations / 2 / (each * own_tasks.max(1));
-        let part = turns.div_ceil(turns.div_ceil(most.max(64)).max(1)).max(1);
+        let part = turns
+            .div_ceil(turns.div_ceil(most.max(least)).max(1))
+            .max(1);
 
-        let mut d = Dispatch::new(stem, source)
+        let (name, source) = stem.shader(form);
+        let mut d = Dispatch::new(name, source)
             .constant("THREADS", threads)
             .grid(grid);
-        d.generated = self.text(written, team, tile);
+        d.generated = self.text(written, form);
         d = written.iter().fold(d, |d, w| d.write(w.0));
         d = (0..self.reads()).fold(d, |d, i| d.read(Buf::Input(i)));
         let d = io.with_library(d, 1);
@@ -156,102 +240,6 @@ impl<'a> Launch<'a> {
         let kept = (1.0 / (1.0 - p)).to_bits();
         d.sizes(mask).words([threshold(p), stream, kept, 0])
     }
-
-    /// All that the shader's file calls.
-    fn text(&self, written: &[(Buf, &'static str)], team: bool, tile: usize) -> String {
-        let z = &self.sizes;
-        // An empty buffer is bound as one word.
-        let empty = z.t * z.s * z.ev == 0;
-        let aligned = !empty && z.e.is_multiple_of(4) && z.ev.is_multiple_of(4);
-        let vector = if aligned { "vec4<f32>" } else { "f32" };
-        let (wx, wy) = (z.e.div_ceil(4), z.ev.div_ceil(4));
-        let mut t = include_str!("../../../shaders/lib/attention.wgsl").to_owned();
-        t.push_str(match team {
-            true => include_str!("../../../shaders/lib/attention_team.wgsl"),
-            false => include_str!("../../../shaders/lib/attention_single.wgsl"),
-        });
-        let tile = if team { tile } else { 1 << 30 };
-        let _ = writeln!(
-            t,
-            "const TILE = {tile}u;\nconst WX = {}u;\nconst WY = {}u;",
-            wx.max(1),
-            wy.max(1)
-        );
-        for (k, (_, name)) in written.iter().enumerate() {
-            let element = if *name == "sums" { "f32" } else { vector };
-            let _ = writeln!(
-                t,
-                "@group(0) @binding({}) var<storage, read_write> {name}: array<{element}>;",
-                k + 1
-            );
-        }
-        let sources = self.op.sources();
-        let mut read = |k: usize, name: &str, element: &str| {
-            let at = written.len() + k + 1;
-            let _ = writeln!(
-                t,
-                "@group(0) @binding({at}) var<storage, read> {name}: array<{element}>;"
-            );
-        };
-        (0..sources).for_each(|k| read(k, &format!("in{k}"), vector));
-        if self.extra > 0 {
-            read(sources, &format!("in{sources}"), vector);
-            read(sources + 1, "stats", "f32");
-        }
-        let mask_at = sources + self.extra;
-        let float = self.op.mask && self.inputs[mask_at].dtype == DType::F32;
-        if self.op.mask {
-            read(mask_at, "mask", if float { "f32" } else { "u32" });
-        }
-        if self.op.dropout.is_some() {
-            read(mask_at + usize::from(self.op.mask), "run", "u32");
-        }
-        let at = "n * p.mask.x + h * p.mask.y + i * p.mask.z + j * p.mask.w";
-        let bias = match (self.op.mask, float) {
-            (false, _) => "0.0".to_owned(),
-            (true, true) => format!("mask[{at}]"),
-            (true, false) => format!("select(from_bits(0xff800000u), 0.0, mask[{at}] != 0u)"),
-        };
-        let keep = match self.op.dropout {
-            Some(_) => {
-                "select(0.0, p.kept, random_(at, p.stream, run[0], run[1], run[2]) < p.threshold)"
-            }
-            None => "1.0",
-        };
-        let _ = writeln!(
-            t,
-            "fn bias(n: u32, h: u32, i: u32, j: u32) -> f32 {{ return {bias}; }}\n\
-             fn keep(at: u32) -> f32 {{ return {keep}; }}"
-        );
-        let slots = [
-            ("own_x", self.own[0], z.e),
-            ("own_y", self.own[1], z.ev),
-            ("tile_x", Some(self.tile[0]), z.e),
-            ("tile_y", Some(self.tile[1]), z.ev),
-        ];
-        for (name, role, width) in slots {
-            let role = role.unwrap_or(Role::Query);
-            load(
-                &mut t,
-                name,
-                &format!("in{}", self.input(role)),
-                width,
-                aligned,
-            );
-        }
-        let out = |part: char| {
-            let mut names = written.iter().map(|w| w.1);
-            names.find(|n| match *n {
-                "result" => part == 'y',
-                "sums" => false,
-                n => n[4..].contains(part),
-            })
-        };
-        let own_y = self.own[1].is_some();
-        unrolled(&mut t, 'x', wx, z.e, true, out('x'), aligned);
-        unrolled(&mut t, 'y', wy, z.ev, own_y, out('y'), aligned);
-        t
-    }
 }
 
 /// Rows of `[n, len, heads, width]` from `head` on.
@@ -260,89 +248,4 @@ fn rows_of_heads(len: usize, heads: usize, width: usize, head: usize) -> Strided
         offset: head * width,
         strides: [len * heads * width, width, heads * width],
     }
-}
-
-/// `fn NAME_load(at, c)`: vector `c` of the row of `width` elements at `at`, zeros past its end.
-fn load(t: &mut String, name: &str, from: &str, width: usize, aligned: bool) {
-    let _ = write!(t, "fn {name}_load(at: u32, c: u32) -> vec4<f32> {{ return ");
-    if aligned {
-        let _ = writeln!(t, "{from}[at / 4u + c]; }}");
-        return;
-    }
-    let one = |k: usize| {
-        let load = format!("{from}[at + 4u * c + {k}u]");
-        match width % 4 {
-            tail if tail == 0 || k < tail => load,
-            _ => format!("select(0.0, {load}, 4u * c + {k}u < {width}u)"),
-        }
-    };
-    let _ = writeln!(
-        t,
-        "vec4<f32>({}, {}, {}, {}); }}",
-        one(0),
-        one(1),
-        one(2),
-        one(3)
-    );
-}
-
-/// What is done with the `n` vectors of `x` or `y`, without loops, so that they lie in registers.
-fn unrolled(
-    t: &mut String,
-    part: char,
-    n: usize,
-    width: usize,
-    own: bool,
-    out: Option<&str>,
-    aligned: bool,
-) {
-    let each = |line: &dyn Fn(usize) -> String| (0..n).map(line).collect::<String>();
-    let own_n = if own { n } else { 0 };
-    let terms: Vec<String> = (0..own_n)
-        .map(|c| format!("dot(own_{part}[{c}], tile_{part}(row, {c}u))"))
-        .collect();
-    // Two levels, so that the sum of a long row loses little.
-    let sums: Vec<String> = terms
-        .chunks(8)
-        .map(|c| format!("({})", c.join(" + ")))
-        .collect();
-    let dot = if sums.is_empty() {
-        "0.0".to_owned()
-    } else {
-        sums.join(" + ")
-    };
-    let take = (0..own_n)
-        .map(|c| format!("    own_{part}[{c}] = own_{part}_load(at, {c}u);\n"))
-        .collect::<String>();
-    let sum = |c: usize| format!("sum_{part}[{c}]");
-    let (mut clear, mut add, mut scale) = (String::new(), String::new(), String::new());
-    let (mut store, mut resume) = (String::new(), String::new());
-    if let Some(out) = out {
-        clear = each(&|c| format!("    {} = vec4<f32>();\n", sum(c)));
-        add = each(&|c| format!("    {} += w * tile_{part}(row, {c}u);\n", sum(c)));
-        scale = each(&|c| format!("    {} *= w;\n", sum(c)));
-        if aligned {
-            store = each(&|c| format!("    {out}[at / 4u + {c}u] = {};\n", sum(c)));
-            resume = each(&|c| format!("    {} = {out}[at / 4u + {c}u];\n", sum(c)));
-        } else {
-            for k in 0..width {
-                let (v, c) = (sum(k / 4), ["x", "y", "z", "w"][k % 4]);
-                let _ = writeln!(store, "    {out}[at + {k}u] = {v}.{c};");
-                let _ = writeln!(resume, "    {v}.{c} = {out}[at + {k}u];");
-            }
-        }
-    }
-    let size = n.max(1);
-    let _ = writeln!(
-        t,
-        "var<private> own_{part}: array<vec4<f32>, {size}>;\n\
-         var<private> sum_{part}: array<vec4<f32>, {size}>;\n\
-         fn take_{part}(at: u32) {{\n{take}}}\n\
-         fn dot_{part}(row: u32) -> f32 {{\n    return {dot};\n}}\n\
-         fn clear_{part}() {{\n{clear}}}\n\
-         fn add_{part}(row: u32, w: f32) {{\n{add}}}\n\
-         fn scale_{part}(w: f32) {{\n{scale}}}\n\
-         fn store_{part}(at: u32) {{\n{store}}}\n\
-         fn resume_{part}(at: u32) {{\n{resume}}}"
-    );
 }

@@ -119,7 +119,7 @@ impl Tensor {
     /// `torch.nn.functional.scaled_dot_product_attention`; without `h`, and without `n`, too. Sizes of 1 of `n` and `h`
     /// broadcast. A query that sees no key gets 0.
     ///
-    /// Neither the result nor its gradient ever holds the weights `[t, s]`.
+    /// Neither the result nor its gradient ever holds the weights `[t, s]`; gradients of the gradient do.
     #[track_caller]
     pub fn scaled_dot_product_attention(
         &self,

@@ -130,13 +130,12 @@ impl Tile<'_> {
         }
     }
 
-    /// The result for `rows` of a head, into `y [rows, h, ev]` and `lse [rows, h]`.
+    /// The result for `rows` of a head, into `y [rows, h, ev]`, and the largest scores and inverse sums `[rows, h]`.
     pub fn forward(
         &self,
         head: (usize, usize),
         rows: Range<usize>,
-        y: &mut [f32],
-        lse: &mut [f32],
+        [y, largest_scores, inverse_sums]: [&mut [f32]; 3],
     ) {
         let z = &self.sizes;
         let (n, h) = head;
@@ -182,22 +181,24 @@ impl Tile<'_> {
         }
         for (i, (most, total)) in states.into_iter().enumerate() {
             let none = most == f32::NEG_INFINITY && total == 0.0;
-            lse[i * z.h + h] = match none {
-                true => f32::INFINITY,
-                false => most + total.ln(),
+            let (most, inverse) = match none {
+                true => (f32::INFINITY, 0.0),
+                false => (most, 1.0 / total),
             };
+            largest_scores[i * z.h + h] = most;
+            inverse_sums[i * z.h + h] = inverse;
             let to = &mut y[(i * z.h + h) * z.ev..][..z.ev];
             if none {
                 to.fill(0.0);
                 continue;
             }
-            let (from, scale) = (&sum[i * z.ev..], 1.0 / total);
-            to.iter_mut().zip(from).for_each(|(y, x)| *y = x * scale);
+            let from = &sum[i * z.ev..];
+            to.iter_mut().zip(from).for_each(|(y, x)| *y = x * inverse);
         }
     }
 
     /// Gradients of one head: those of queries `[t, e]`, keys `[s, e]`, values `[s, ev]` one after the other. `grad` is
-    /// `[n, t, h, ev]`, `stats` `[2, n, t, h]`.
+    /// `[n, t, h, ev]`, `stats` `[3, n, t, h]`: largest scores, inverse sums, shifts.
     pub fn backward(&self, head: (usize, usize), grad: &[f32], stats: &[f32]) -> Vec<f32> {
         let z = &self.sizes;
         let (n, h) = head;
@@ -211,12 +212,15 @@ impl Tile<'_> {
             let rows = first..(first + ROWS).min(z.t);
             let count = rows.len();
             let row = |i: usize| (n * z.t + i) * z.h + h;
+            let stat = |which: usize, i: usize| stats[which * z.n * z.t * z.h + row(i)];
             for columns in self.blocks(&rows) {
                 let width = columns.len();
                 let (p, d) = (&mut weights[..count * width], &mut changes[..count * width]);
                 self.scores(head, &rows, &columns, p);
                 for (i, p) in rows.clone().zip(p.chunks_exact_mut(width)) {
-                    exponentials(p, stats[row(i)]);
+                    exponentials(p, stat(0, i));
+                    let inverse = stat(1, i);
+                    p.iter_mut().for_each(|p| *p *= inverse);
                 }
                 if z.ev > 0 {
                     let dy = (&grad[row(first) * z.ev..], z.h * z.ev, 1);
@@ -232,10 +236,10 @@ impl Tile<'_> {
                     .zip(p.chunks_exact(width))
                     .zip(d.chunks_exact_mut(width))
                 {
-                    let delta = stats[z.n * z.t * z.h + row(i)];
+                    let shift = stat(2, i);
                     d.iter_mut()
                         .zip(p)
-                        .for_each(|(d, p)| *d = p * (*d - delta) * self.scale);
+                        .for_each(|(d, p)| *d = p * (*d - shift) * self.scale);
                 }
                 let k = &self.data[1][key.at(n, h, columns.start)..];
                 let (at_q, at_k) = (first * z.e, columns.start * z.e);

@@ -127,7 +127,7 @@ impl ConvOptions {
                 ));
             }
             Padding::Same => {
-                let total = |d: usize| dilation[d] * kernel[d].saturating_sub(1);
+                let total = |d: usize| dilation[d].saturating_mul(kernel[d].saturating_sub(1));
                 behind = (0..dims).map(|d| total(d) % 2).collect();
                 (0..dims).map(|d| total(d) / 2).collect()
             }
@@ -198,8 +198,9 @@ impl ConvTransposeOptions {
                 ));
             }
             let (n, kernel) = (x[d + 2], weight[d + 2]);
-            let full =
-                n.saturating_sub(1) * stride + dilation * kernel.saturating_sub(1) + 1 + more[d];
+            let full = (n.saturating_sub(1).saturating_mul(stride))
+                .saturating_add(dilation.saturating_mul(kernel.saturating_sub(1)))
+                .saturating_add(1 + more[d]);
             let size = full
                 .checked_sub(2 * steps.padding[d])
                 .filter(|s| *s > 0 && n > 0);

@@ -28,7 +28,13 @@ fn none(name: &str) -> Error {
 impl Gather {
     /// The kernel for it.
     pub fn launch(&self, name: &str, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
-        caps.allow_turns(name, self.b * self.kernel.iter().product::<usize>())?;
+        // A thread goes along the taps and, at each, the input channels: of all of them, or of a part.
+        let taps: usize = self.kernel.iter().product();
+        let length = (caps.iterations / taps.max(1))
+            .saturating_sub(1)
+            .clamp(1, self.b);
+        let parts = self.b.div_ceil(length);
+        caps.allow_turns(name, taps.saturating_mul(length + 1))?;
         let threads = caps.lanes();
         let cells: Vec<usize> = (0..3)
             .map(|d| self.output[d].div_ceil(self.phases[d]))
@@ -36,7 +42,8 @@ impl Gather {
         let cell: usize = cells.iter().product();
         let phases: usize = self.phases.iter().product();
         let blocks = (self.n * cell).div_ceil(POSITIONS * threads as usize);
-        let tasks = |channels: usize| self.groups * phases * self.a.div_ceil(channels) * blocks;
+        let tasks =
+            |channels: usize| parts * self.groups * phases * self.a.div_ceil(channels) * blocks;
         let channels = channels(caps, self.a, tasks);
         let four = |v: [usize; 3], last: usize| [v[0], v[1], v[2], last];
         let signed = |v: [isize; 3]| {
@@ -54,17 +61,24 @@ impl Gather {
             .sizes(four(self.input, self.input.iter().product()))
             .sizes(four(self.output, self.output.iter().product()))
             .sizes(four([cells[0], cells[1], cells[2]], cell))
-            .sizes(four(self.kernel, self.kernel.iter().product()))
-            .sizes(four(self.step, 0))
+            .sizes(four(self.kernel, taps))
+            .sizes(four(self.step, length))
             .words(signed(self.dilation))
             .words(signed(self.start))
             .sizes(four(self.phases, phases))
-            .sizes(four(self.weight, 0))
+            .sizes(four(self.weight, parts))
             .constant("THREADS", threads)
             .constant("CHANNELS", channels as u32)
             .constant("PHASED", u32::from(self.phases != [1; 3]))
             .grid(caps.grid(tasks(channels)));
-        Ok(io.with_epilogue(d, 1).ok_or_else(|| none(name))?.into())
+        let sums = (parts, Combine::Sum);
+        let kernels = match parts {
+            1 => io.with_epilogue(d, 1).map(Kernels::from),
+            _ => in_parts(io, caps, sums, Kernels::default(), |part| {
+                part.with_epilogue(d.constant("PARTED", 1u32), 1)
+            }),
+        };
+        kernels.ok_or_else(|| none(name))
     }
 }
 
@@ -73,17 +87,20 @@ impl Sizes {
     pub fn launch_grad_weight(&self, io: &GpuIo, caps: &Caps) -> Result<Kernels> {
         let w = &self.window;
         let count = io.outputs[0].numel();
-        let rows = self.n * w.output[0] * w.output[1];
+        // Lines of positions that are too long for a thread are cut.
+        let span = w.output[2].clamp(1, caps.iterations / 2);
+        let cuts = w.output[2].div_ceil(span);
+        let rows = self.n * w.output[0] * w.output[1] * cuts;
         let columns = (self.cin * w.taps()).div_ceil(4);
         let tiles = |channels: usize| self.groups * self.cout.div_ceil(channels) * columns;
         let channels = channels(caps, self.cout, tiles);
         let threads = caps.lanes();
         // Parts of at least 256 positions, as many as fill the device.
         let wanted = if caps.software { 32 } else { 16_384 };
-        let most = (rows * w.output[2]).div_ceil(256).clamp(1, rows.max(1));
+        let most = (rows * span).div_ceil(256).clamp(1, rows.max(1));
         let length = rows
             .div_ceil((wanted / tiles(channels)).clamp(1, most))
-            .min(caps.iterations / w.output[2].max(1))
+            .min(caps.iterations / span)
             .max(1);
         let parts = rows.div_ceil(length).max(1);
         let four = |v: [usize; 3], last: usize| [v[0], v[1], v[2], last];
@@ -100,14 +117,20 @@ impl Sizes {
         .sizes(four(w.stride, parts))
         .sizes(four(w.dilation, length))
         .sizes(four(w.padding, count))
+        .sizes([cuts, span, 0, 0])
         .constant("THREADS", threads)
         .constant("CHANNELS", channels as u32)
         .grid(caps.grid((tiles(channels) * parts).div_ceil(threads as usize)));
+        let d = match cuts {
+            1 => d,
+            _ => d.constant("CUT", 1u32),
+        };
         let no = || none("conv_grad_weight");
         if parts == 1 {
             return Ok(io.with_epilogue(d, 1).ok_or_else(no)?.into());
         }
-        in_parts(io, caps, parts, Combine::Sum, |part| {
+        let sums = (parts, Combine::Sum);
+        in_parts(io, caps, sums, Kernels::default(), |part| {
             part.with_epilogue(d, 1)
         })
         .ok_or_else(no)

@@ -70,6 +70,7 @@ impl Launch {
         };
         let lanes = order.lanes;
         let tiles = n.div_ceil(TILE);
+        caps.allow_turns(self.stem, self.inner)?;
         let threads = match form {
             Form::Team => lanes.next_multiple_of(32).min(caps.threads as usize),
             Form::Subgroup { .. } => 8,

@@ -1,4 +1,4 @@
-//! The schedules of Hugging Face's `get_scheduler`: each rises from 0 in a line, then takes its course to the last step.
+//! The schedules of Hugging Face's `get_scheduler`: each rises in a line, then takes its course to the last step.
 
 use super::{Schedule, annealed, fault, positive, share, steps};
 use crate::error::Result;
@@ -109,8 +109,8 @@ impl Schedule {
         })
     }
 
-    /// From 0 to `base` over `warmup_steps`, then `base`, then along half a cosine to `min_lr_ratio base` over the last
-    /// `decay_steps` of `total_steps`: Hugging Face's `get_wsd_schedule`.
+    /// From `min_lr_ratio base` to `base` over `warmup_steps`, then `base`, then along half a cosine to `min_lr_ratio base` over
+    /// the last `decay_steps` of `total_steps`: Hugging Face's `get_wsd_schedule`.
     ///
     /// # Errors
     /// No steps to decay in, fewer steps than warm-up and decay take, a `min_lr_ratio` that is not from 0 to 1.
@@ -131,11 +131,14 @@ impl Schedule {
                 ),
             ));
         };
-        let course = Self::new(name, move |step, base| {
-            let decayed = step.saturating_sub(stable);
-            annealed(base, min_lr_ratio * base, done(decayed, decay_steps))
-        });
-        course.after_warmup(warmup_steps)
+        Ok(Self::new(name, move |step, base| {
+            let least = min_lr_ratio * base;
+            if step < warmup_steps {
+                return least + (base - least) * done(step, warmup_steps);
+            }
+            let decayed = step.saturating_sub(warmup_steps + stable);
+            annealed(base, least, done(decayed, decay_steps))
+        }))
     }
 }
 

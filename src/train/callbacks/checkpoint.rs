@@ -1,14 +1,17 @@
 //! Weights in files of one's own naming.
 
 use super::super::callback::{Callback, Event};
+use super::super::checkpoints::remove_file;
 use super::super::{Logs, TrainingArguments};
-use super::Monitor;
+use super::loggers::make_parent;
+use super::{Monitor, free_name};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Writes the weights to safetensors files, as Keras's and Lightning's `ModelCheckpoint`: at each evaluation, or at those that
-/// are the best so far, or every so many updates. For going on with a training there are
+/// are the best so far, or every so many updates. At evaluations they are the weights that were measured: where averages are kept,
+/// those. For going on with a training there are
 /// [`TrainingArguments::save_strategy`] and its checkpoints.
 ///
 /// Paths may name numbers: `best-{epoch:.1}-{eval_accuracy:.3}.safetensors`, `step-{step:06}.safetensors`. `{name:.N}` has
@@ -27,7 +30,13 @@ pub struct ModelCheckpoint {
 struct Written {
     best: Option<f64>,
     path: Option<PathBuf>,
+    /// The best file, in a checkpoint.
+    #[serde(default)]
+    kept: Option<String>,
 }
+
+/// The best file, in a checkpoint: the name without its ending.
+const KEPT: &str = "model_checkpoint";
 
 impl ModelCheckpoint {
     /// One that writes to `pattern` at each evaluation.
@@ -65,18 +74,16 @@ impl ModelCheckpoint {
         self.last = Some(path.into());
         self
     }
+}
 
-    fn write(&mut self, event: &mut Event, numbers: &Logs) -> Result<PathBuf> {
-        let path = PathBuf::from(filled(&self.pattern, numbers)?);
-        save(event, &path)?;
-        Ok(path)
-    }
+/// Have the same file be at `to`, without a copy where the file system can.
+fn link(from: &Path, to: &Path) -> Result<()> {
+    let made = std::fs::hard_link(from, to).or_else(|_| std::fs::copy(from, to).map(drop));
+    made.map_err(|e| Error::io(to, e))
 }
 
 fn save(event: &mut Event, path: &Path) -> Result<()> {
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-    }
+    make_parent(path)?;
     event.session.save(path)
 }
 
@@ -106,11 +113,8 @@ impl Callback for ModelCheckpoint {
         }
     }
 
-    fn on_train_begin(&mut self, event: &mut Event) -> Result<()> {
-        if event.state.global_step == 0 {
-            self.seen = Written::default();
-        }
-        Ok(())
+    fn reset(&mut self) {
+        self.seen = Written::default();
     }
 
     fn on_step_end(&mut self, event: &mut Event) -> Result<()> {
@@ -121,7 +125,8 @@ impl Callback for ModelCheckpoint {
                 ("epoch", event.state.epoch),
                 ("step", step as f64),
             ]);
-            self.write(event, &numbers)?;
+            let path = PathBuf::from(filled(&self.pattern, &numbers)?);
+            save(event, &path)?;
         }
         Ok(())
     }
@@ -135,12 +140,18 @@ impl Callback for ModelCheckpoint {
             return Ok(());
         }
         self.seen.best = Some(value).filter(|v| v.is_finite());
-        let path = self.write(event, metrics)?;
-        let before = self.seen.path.replace(path.clone());
-        if let Some(before) = before.filter(|b| self.best_only && *b != path) {
-            std::fs::remove_file(&before).map_err(|e| Error::io(&before, e))?;
+        let path = PathBuf::from(filled(&self.pattern, metrics)?);
+        make_parent(&path)?;
+        match event.averages {
+            true => event.session.save_average(&path)?,
+            false => event.session.save(&path)?,
         }
-        Ok(())
+        let before = self.seen.path.replace(path.clone());
+        match before.filter(|b| self.best_only && *b != path) {
+            // It is gone already where a training went on from before this evaluation.
+            Some(before) => remove_file(&before),
+            None => Ok(()),
+        }
     }
 
     fn on_train_end(&mut self, event: &mut Event) -> Result<()> {
@@ -150,14 +161,29 @@ impl Callback for ModelCheckpoint {
         }
     }
 
-    fn state(&mut self, _: &Path) -> Result<Option<serde_json::Value>> {
+    fn state(&mut self, folder: &Path) -> Result<Option<serde_json::Value>> {
+        self.seen.kept = None;
+        if let Some(path) = self.seen.path.as_ref().filter(|_| self.best_only) {
+            let name = free_name(folder, KEPT);
+            if path.exists() {
+                link(path, &folder.join(&name))?;
+                self.seen.kept = Some(name);
+            }
+        }
         Ok(serde_json::to_value(&self.seen).ok())
     }
 
     fn load_state(&mut self, state: &serde_json::Value, folder: &Path) -> Result<()> {
         self.seen = Written::deserialize(state)
             .map_err(|e| Error::file(folder, None, format!("model_checkpoint: {e}")))?;
-        Ok(())
+        // What came after this checkpoint may have taken its place.
+        match (&self.seen.path, &self.seen.kept) {
+            (Some(path), Some(kept)) if !path.exists() => {
+                make_parent(path)?;
+                link(&folder.join(kept), path)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

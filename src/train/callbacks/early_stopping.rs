@@ -2,7 +2,7 @@
 
 use super::super::callback::{Callback, Event};
 use super::super::{Logs, TrainingArguments};
-use super::Monitor;
+use super::{Monitor, averages_of, free_name};
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::weights::{self, Reader};
@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The best weights, in a checkpoint.
-const WEIGHTS: &str = "early_stopping.safetensors";
+/// The best weights, in a checkpoint: the name without its ending.
+const WEIGHTS: &str = "early_stopping";
 
 /// Ends the training when a metric of evaluations has not become better for a while, as Keras's `EarlyStopping`, counted
-/// by evaluations.
+/// by evaluations. A training that it has ended stays ended where it goes on from the last checkpoint; with a larger patience it
+/// goes on.
 #[derive(Debug, Clone)]
 pub struct EarlyStopping {
     monitor: Monitor,
@@ -27,11 +28,17 @@ pub struct EarlyStopping {
     weights: Vec<(String, Array)>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Counts {
     evaluations: usize,
     waited: usize,
     best: Option<f64>,
+    /// Whether it has ended the training.
+    #[serde(default)]
+    ended: bool,
+    /// The file of the best weights, in a checkpoint.
+    #[serde(default)]
+    weights: Option<String>,
 }
 
 impl EarlyStopping {
@@ -81,7 +88,8 @@ impl EarlyStopping {
         self
     }
 
-    /// Whether the model has the weights of the best evaluation at the end; false by default.
+    /// Whether the model has the weights of the best evaluation at the end, and where averages of them are kept those of then;
+    /// false by default.
     pub fn restore_best_weights(mut self, restore: bool) -> Self {
         self.restore_best_weights = restore;
         self
@@ -112,10 +120,13 @@ impl Callback for EarlyStopping {
         self.monitor.check("EarlyStopping", args)
     }
 
+    fn reset(&mut self) {
+        (self.seen, self.weights) = (Counts::default(), Vec::new());
+    }
+
     fn on_train_begin(&mut self, event: &mut Event) -> Result<()> {
-        if event.state.global_step == 0 {
-            (self.seen, self.weights) = (Counts::default(), Vec::new());
-        }
+        self.seen.ended &= self.seen.waited >= self.patience;
+        event.control.should_training_stop |= self.seen.ended;
         Ok(())
     }
 
@@ -128,7 +139,8 @@ impl Callback for EarlyStopping {
         let value = metrics.get(&self.monitor.name).unwrap_or(f64::NAN);
         seen.waited += 1;
         if !self.monitor.better(value, seen.best, self.min_delta) {
-            event.control.should_training_stop |= seen.waited >= self.patience;
+            seen.ended |= seen.waited >= self.patience;
+            event.control.should_training_stop |= seen.ended;
             return Ok(());
         }
         seen.best = Some(value);
@@ -138,7 +150,8 @@ impl Callback for EarlyStopping {
             seen.waited = 0;
         }
         if self.restore_best_weights {
-            let states = event.session.params().root().list();
+            let mut states = event.session.params().root().list();
+            states.extend(averages_of(event.session));
             let values = event.session.get_all(&states)?;
             let names = states.iter().map(|s| s.path.to_string());
             self.weights = names.zip(values).collect();
@@ -146,26 +159,41 @@ impl Callback for EarlyStopping {
         Ok(())
     }
 
-    fn on_train_end(&mut self, event: &mut Event) -> Result<()> {
-        let mut weights = self.weights.iter();
-        weights.try_for_each(|(path, value)| event.session.set(path, value))
+    fn restore_weights(&mut self, event: &mut Event) -> Result<bool> {
+        for (path, value) in &self.weights {
+            // A parameter that was frozen since has no average any more.
+            if event.session.params().get(path).is_some() {
+                event.session.set(path, value)?;
+            }
+        }
+        Ok(!self.weights.is_empty())
     }
 
     fn state(&mut self, folder: &Path) -> Result<Option<serde_json::Value>> {
+        self.seen.weights = None;
         if !self.weights.is_empty() {
-            weights::write(folder.join(WEIGHTS), &self.weights, &BTreeMap::new())?;
+            let name = free_name(folder, WEIGHTS);
+            weights::write(folder.join(&name), &self.weights, &BTreeMap::new())?;
+            self.seen.weights = Some(name);
         }
-        Ok(serde_json::to_value(self.seen).ok())
+        Ok(serde_json::to_value(&self.seen).ok())
     }
 
     fn load_state(&mut self, state: &serde_json::Value, folder: &Path) -> Result<()> {
         self.seen = Counts::deserialize(state)
             .map_err(|e| Error::file(folder, None, format!("early_stopping: {e}")))?;
-        let path = folder.join(WEIGHTS);
-        self.weights = Vec::new();
-        if self.restore_best_weights && path.exists() {
-            self.weights = Reader::open(path)?.read_all()?;
+        if !self.restore_best_weights {
+            return Ok(());
         }
+        self.weights = match (&self.seen.weights, self.seen.best) {
+            (Some(name), _) => Reader::open(folder.join(name))?.read_all()?,
+            (None, None) => Vec::new(),
+            (None, Some(_)) => {
+                let message = "early_stopping with restore_best_weights: this checkpoint was made without it, so that the weights of \
+                               the best evaluation are not in it";
+                return Err(Error::file(folder, None, message.to_owned()));
+            }
+        };
         Ok(())
     }
 }

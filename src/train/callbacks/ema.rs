@@ -1,14 +1,14 @@
 //! Moving averages of the weights.
 
-use super::super::TrainingArguments;
 use super::super::callback::{Callback, Event};
-use crate::error::{Error, Result};
+use super::loggers::make_parent;
+use crate::error::Result;
 use crate::optim::MinimizeOptions;
-use crate::state::AVERAGE;
 use std::path::PathBuf;
 
 /// Keeps a moving average of the weights, on the device, as [`MinimizeOptions::ema`]: evaluations use it. At the end the model
-/// has the averages for weights, as with Keras's `SwapEMAWeights`, or they are written to a file of their own.
+/// has the averages for weights, as with Keras's `SwapEMAWeights`, or they are written to a file of their own. Where the weights of
+/// the best evaluation are put back at the end, so are their averages.
 #[derive(Debug, Clone)]
 pub struct Ema {
     decay: f64,
@@ -48,30 +48,17 @@ impl Callback for Ema {
         options.ema = Some(self.decay);
     }
 
-    fn check(&self, args: &TrainingArguments) -> Result<()> {
-        if self.swap && args.load_best_model_at_end {
-            return Err(Error::argument(
-                "Ema that swaps at the end, and load_best_model_at_end: set swap_at_end to false",
-            ));
-        }
-        Ok(())
+    fn swaps_averages(&self) -> bool {
+        self.swap
     }
 
     fn on_train_end(&mut self, event: &mut Event) -> Result<()> {
-        let session = &mut event.session;
-        if let Some(path) = &self.path {
-            session.save_average(path)?;
+        match &self.path {
+            Some(path) => {
+                make_parent(path)?;
+                event.session.save_average(path)
+            }
+            None => Ok(()),
         }
-        if !self.swap {
-            return Ok(());
-        }
-        let mut averages = session.params().all();
-        let prefix = format!("{AVERAGE}/");
-        averages.retain(|s| s.path.starts_with(&prefix));
-        let values = session.get_all(&averages)?;
-        for (state, value) in averages.iter().zip(&values) {
-            session.set(&state.path[prefix.len()..], value)?;
-        }
-        Ok(())
     }
 }

@@ -59,7 +59,7 @@ impl<'a> Lambda<'a> {
         on_step_end step_end "When an update was submitted.",
     }
 
-    /// When means are logged.
+    /// When means were logged, with what every callback has added.
     pub fn on_log(mut self, f: impl FnMut(&mut Event, &Logs) -> Result<()> + Send + 'a) -> Self {
         self.log = Some(Box::new(f));
         self
@@ -127,7 +127,7 @@ impl Callback for Lambda<'_> {
         call(&mut self.step_end, event)
     }
 
-    fn on_log(&mut self, event: &mut Event, logs: &mut Logs) -> Result<()> {
+    fn on_logged(&mut self, event: &mut Event, logs: &Logs) -> Result<()> {
         self.log.as_mut().map_or(Ok(()), |f| f(event, logs))
     }
 

@@ -76,7 +76,7 @@ fn append(path: &Path, line: &str) -> Result<()> {
     file.map_err(io)?.write_all(line.as_bytes()).map_err(io)
 }
 
-fn make_parent(path: &Path) -> Result<()> {
+pub(super) fn make_parent(path: &Path) -> Result<()> {
     match path.parent() {
         Some(parent) => std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e)),
         None => Ok(()),
@@ -98,7 +98,7 @@ impl Callback for JsonLogger {
         write_atomic(&self.path, lines.as_bytes())
     }
 
-    fn on_log(&mut self, _: &mut Event, logs: &mut Logs) -> Result<()> {
+    fn on_logged(&mut self, _: &mut Event, logs: &Logs) -> Result<()> {
         append(&self.path, &json(logs))
     }
 }
@@ -114,10 +114,10 @@ impl Callback for CsvLogger {
         self.rewrite(event.state.log_history.iter())
     }
 
-    fn on_log(&mut self, event: &mut Event, logs: &mut Logs) -> Result<()> {
+    fn on_logged(&mut self, event: &mut Event, logs: &Logs) -> Result<()> {
         if self.widen(logs) {
             let before = event.state.log_history.iter();
-            return self.rewrite(before.chain([&*logs]));
+            return self.rewrite(before.chain([logs]));
         }
         append(&self.path, &self.row(logs))
     }

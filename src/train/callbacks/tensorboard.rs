@@ -95,7 +95,7 @@ impl Callback for TensorBoard {
         let path = self.folder.join(name);
         let begin = || -> io::Result<_> {
             let mut file = Records::new(BufWriter::new(File::create_new(&path)?), time)?;
-            if step > 0 {
+            if step > 0 || !event.state.log_history.is_empty() {
                 file.goes_on(time, step)?;
             }
             Ok(file)
@@ -108,7 +108,7 @@ impl Callback for TensorBoard {
         self.write(step, &texts)
     }
 
-    fn on_log(&mut self, event: &mut Event, logs: &mut Logs) -> Result<()> {
+    fn on_logged(&mut self, event: &mut Event, logs: &Logs) -> Result<()> {
         let tag = |name: &str| match name.strip_prefix("eval_") {
             Some(bare) => format!("eval/{bare}"),
             None => format!("train/{name}"),

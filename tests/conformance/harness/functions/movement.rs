@@ -1,4 +1,4 @@
-//! Views, joins, paddings.
+//! Views, joins, paddings, sums of products by letters.
 
 use super::{Build, Case, function, unary};
 use wgrad::Tensor;
@@ -50,6 +50,14 @@ pub fn find(case: &Case) -> Option<Build> {
         "stack" => {
             let dim = int("dim");
             function(move |x| Tensor::stack(&x.iter().collect::<Vec<_>>(), dim))
+        }
+        "diagonal" => {
+            let (offset, a, b) = (int("offset"), int("dim1"), int("dim2"));
+            unary(move |x| x.diagonal(offset, a, b))
+        }
+        "einsum" => {
+            let equation = case.text("equation").unwrap_or_default().to_owned();
+            function(move |x| Tensor::einsum(&equation, &x.iter().collect::<Vec<_>>()))
         }
         "chunk" => {
             let (chunks, dim) = (size("chunks"), int("dim"));
