@@ -169,7 +169,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// This trainer with another optimizer, which has its own learning rate and weight decay.
-    pub fn optimizer(mut self, optimizer: impl Optimizer + Send + Sync + 'static) -> Self {
+    pub fn optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
         self.optimizer = Some(Arc::new(optimizer));
         self
     }
