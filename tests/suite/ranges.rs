@@ -119,7 +119,7 @@ impl Tied {
     fn train(
         &self,
         session: &mut Session,
-        optimizer: &(impl Optimizer + Sync),
+        optimizer: &impl Optimizer,
         steps: usize,
     ) -> (Vec<f32>, Vec<Array>) {
         let n = 24;
